@@ -1,0 +1,66 @@
+# Every command there is. `./just` brings its own tools; nothing else has to be installed.
+
+set positional-arguments
+set shell := ["sh", "-eu", "-c"]
+
+export PYTHONDONTWRITEBYTECODE := ""
+bin := justfile_directory() / ".venv/bin"
+compile := ".tools/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --no-annotate --no-emit-package mainstem-common"
+python_files := "libs services tests bench"
+
+# Say what can be done here.
+[private]
+default:
+    @exec {{just_executable()}} --list --unsorted
+
+# Play a subscription's life through the whole system and show each stop.
+[group("run")]
+demo *args:
+    @exec {{bin}}/mainstem sandbox demo "$@"
+
+# Start the whole system and keep it running (--ephemeral: free ports, fresh data).
+[group("run")]
+up *args:
+    @exec {{bin}}/mainstem sandbox up "$@"
+
+# Run every check: format, lint, types, floors, tests, docs.
+[group("check")]
+test *args: format-check lint types floors
+    @exec {{bin}}/python -m pytest "$@"
+
+# Run the checks that take under a minute.
+[group("check")]
+check *args: format-check lint types floors
+    @exec {{bin}}/python -m pytest -m "not slow" "$@"
+
+# Say whether every file is formatted.
+[group("check")]
+format-check:
+    @exec {{bin}}/ruff format --check {{python_files}}
+
+# Look for mistakes in the text of the code.
+[group("check")]
+lint:
+    @exec {{bin}}/ruff check {{python_files}}
+
+# Check the types, strictly.
+[group("check")]
+types:
+    @exec {{bin}}/mypy
+
+# Check that imports go down only.
+[group("check")]
+floors:
+    @exec {{bin}}/lint-imports
+
+# Format every file and mend what can be mended by a machine.
+[group("change")]
+format:
+    {{bin}}/ruff check --fix-only --quiet {{python_files}}
+    @exec {{bin}}/ruff format {{python_files}}
+
+# Pin every dependency again: one lock for the tree, one more for each service's image.
+[group("change")]
+lock *args:
+    {{compile}} --group dev -o requirements.lock "$@" libs/*/pyproject.toml services/*/pyproject.toml
+    for name in ingest sync billing gateway; do {{compile}} -c requirements.lock -o services/$name/requirements.lock services/$name/pyproject.toml libs/common/pyproject.toml; done

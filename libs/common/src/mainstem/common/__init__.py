@@ -1,0 +1,1 @@
+"""What every Mainstem service stands on."""

@@ -1,0 +1,1 @@
+"""The outside world, offline, on one machine."""

@@ -1,0 +1,1 @@
+"""Accounts, checkout and portal, links, seats, entitlements."""

@@ -1,0 +1,1 @@
+"""Contacts, and what the marketing platforms know of them."""
