@@ -1,0 +1,60 @@
+"""What every stand-in for a provider or platform offers to the control API and the clock."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Protocol
+
+from starlette.routing import BaseRoute
+
+
+class StandIn(Protocol):
+    """One provider or platform, as the control API sees it."""
+
+    @property
+    def name(self) -> str:
+        """Return the name under which the routes are mounted: `stripe` under `/stripe`."""
+        ...
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """Return the provider's own API, with paths relative to the mount."""
+        ...
+
+    def next_due(self) -> datetime | None:
+        """Return the world time of the next thing that happens by itself, such as a renewal.
+
+        Retries of webhooks are not such things: they live by machine time.
+        """
+        ...
+
+    async def fall_due(self, at: datetime) -> None:
+        """Do what is due at exactly `at`, where the clock already stands; its events are created then."""
+        ...
+
+    async def drain(self) -> None:
+        """Return when all that was queued to be sent is answered, or has failed and waits for its retry."""
+        ...
+
+    def pending(self) -> int:
+        """Return how many outbound requests are queued, under way or wait for a retry, held ones aside."""
+        ...
+
+    def holds(self) -> dict[str, Any]:
+        """Return what it holds, as JSON."""
+        ...
+
+    def received(self) -> list[dict[str, Any]]:
+        """Return the requests that it received, the oldest first; the oldest of very many are forgotten."""
+        ...
+
+    async def reset(self) -> None:
+        """Forget everything; safe to repeat."""
+        ...
+
+    async def start(self) -> None:
+        """Start the tasks beside the requests."""
+        ...
+
+    async def stop(self) -> None:
+        """End the tasks beside the requests; safe to repeat."""
+        ...
