@@ -1,0 +1,138 @@
+"""Postgres: one pool a process, transactions on it, and SQLModel sessions for what is not hot.
+
+`Pool` is asyncpg alone, for processes without an ORM; `Database` adds sessions on SQLAlchemy's pool.
+Both hand out plain asyncpg connections, so storage code does not care which one a process opened.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Protocol, cast
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+    from asyncpg.pool import PoolConnectionProxy
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlmodel.ext.asyncio.session import AsyncSession
+
+    Connection = asyncpg.Connection[asyncpg.Record] | PoolConnectionProxy[asyncpg.Record]
+else:
+    Connection = asyncpg.Connection
+
+POOL_SIZE = 10
+COMMAND_TIMEOUT_SECONDS = 30.0
+CONNECT_TIMEOUT_SECONDS = 5.0
+
+
+class Transactions(Protocol):
+    """Whatever hands out transactions: a `Pool` or a `Database`."""
+
+    def transaction(self) -> AbstractAsyncContextManager[Connection]:
+        """Return a context manager that gives a connection in a transaction; it commits at its end."""
+        ...
+
+
+class Pool:
+    """Plain asyncpg connections, at most ten a process."""
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Give a connection in a transaction: commits at the end, rolls back on an error."""
+        async with self._pool.acquire() as connection, connection.transaction():
+            yield connection
+
+
+@asynccontextmanager
+async def open_pool(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncIterator[Pool]:
+    """Open a pool that connects when it is first used; `name` is what Postgres shows of this process."""
+    pool = asyncpg.create_pool(
+        plain_url(url),
+        min_size=0,
+        max_size=size,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        server_settings={"application_name": name},
+    )
+    async with pool:
+        yield Pool(pool)
+
+
+class Database:
+    """SQLModel sessions and plain connections out of one SQLAlchemy pool."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    @asynccontextmanager
+    async def session(self) -> AsyncIterator[AsyncSession]:
+        """Give a session in a transaction: commits at the end, rolls back on an error."""
+        from sqlmodel.ext.asyncio.session import AsyncSession  # noqa: PLC0415 -- see the class Pool: no ORM unless asked
+
+        async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
+            yield session
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Connection]:
+        """Give a plain connection in a transaction: commits at the end, rolls back on an error."""
+        async with self._engine.connect() as outer:
+            connection = await _driver_connection(outer)
+            async with connection.transaction():
+                yield connection
+
+
+@asynccontextmanager
+async def open_database(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncIterator[Database]:
+    """Open a pool that connects when it is first used; `name` is what Postgres shows of this process."""
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- no ORM unless asked
+
+    engine = create_async_engine(
+        driver_url(url),
+        pool_size=size,
+        max_overflow=0,
+        connect_args={
+            "timeout": CONNECT_TIMEOUT_SECONDS,
+            "command_timeout": COMMAND_TIMEOUT_SECONDS,
+            "server_settings": {"application_name": name},
+        },
+    )
+    try:
+        yield Database(engine)
+    finally:
+        await engine.dispose()
+
+
+async def plain(transaction: AsyncConnection | AsyncSession) -> Connection:
+    """Return the asyncpg connection below an open SQLAlchemy transaction, to run plain SQL in it."""
+    connection = transaction
+    if not hasattr(connection, "exec_driver_sql"):
+        connection = await cast("AsyncSession", transaction).connection()
+    outer = cast("AsyncConnection", connection)
+    # SQLAlchemy begins with its first statement: without one, plain SQL would run outside the transaction.
+    await outer.exec_driver_sql("SELECT 1")
+    return await _driver_connection(outer)
+
+
+async def _driver_connection(outer: AsyncConnection) -> Connection:
+    return cast("Connection", (await outer.get_raw_connection()).driver_connection)
+
+
+def plain_url(url: str) -> str:
+    """Return the URL as asyncpg takes it."""
+    return _with_scheme(url, "postgresql")
+
+
+def driver_url(url: str) -> str:
+    """Return the URL as SQLAlchemy takes it."""
+    return _with_scheme(url, "postgresql+asyncpg")
+
+
+def _with_scheme(url: str, scheme: str) -> str:
+    return urlunsplit(urlsplit(url)._replace(scheme=scheme))

@@ -1,0 +1,387 @@
+"""The main stem's tables: inbox, mirror of Stripe, product subscriptions, contacts, gateway, outbox."""
+
+from alembic import op
+
+revision = "0001"
+down_revision = None
+
+STATEMENTS = """
+    CREATE TABLE contact.contact (
+      contact_id UUID NOT NULL,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (contact_id)
+    );
+
+    CREATE TABLE contact.contact_group (
+      contact_id UUID NOT NULL,
+      name VARCHAR NOT NULL,
+      data JSONB NOT NULL,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (contact_id, name)
+    );
+
+    CREATE TABLE contact.delivery (
+      due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      lease_owner VARCHAR,
+      lease_token UUID,
+      lease_expires_at TIMESTAMP WITH TIME ZONE,
+      claims INTEGER DEFAULT 0 NOT NULL,
+      failures INTEGER DEFAULT 0 NOT NULL,
+      last_error VARCHAR,
+      contact_id UUID NOT NULL,
+      platform VARCHAR NOT NULL,
+      wanted BIGINT DEFAULT 0 NOT NULL,
+      sent BIGINT DEFAULT 0 NOT NULL,
+      base JSONB,
+      traceparent VARCHAR,
+      wanted_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      sent_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (contact_id, platform)
+    );
+    CREATE INDEX delivery_claimable ON contact.delivery (failures, due_at) WHERE wanted > sent;
+
+    CREATE TABLE contact.delivery_log (
+      id BIGINT GENERATED ALWAYS AS IDENTITY,
+      recorded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      contact_id UUID NOT NULL,
+      platform VARCHAR NOT NULL,
+      request VARCHAR NOT NULL,
+      outcome VARCHAR NOT NULL,
+      error VARCHAR,
+      duration_ms INTEGER NOT NULL,
+      traceparent VARCHAR,
+      PRIMARY KEY (id, recorded_at)
+    ) PARTITION BY RANGE (recorded_at);
+    CREATE INDEX delivery_log_by_contact ON contact.delivery_log (contact_id, recorded_at);
+
+    CREATE TABLE contact.identity (
+      contact_id UUID NOT NULL,
+      kind VARCHAR NOT NULL,
+      value VARCHAR NOT NULL,
+      exclusive BOOLEAN NOT NULL,
+      PRIMARY KEY (contact_id, kind)
+    );
+    CREATE INDEX identity_by_value ON contact.identity (kind, value);
+    CREATE UNIQUE INDEX identity_exclusive ON contact.identity (kind, value) WHERE exclusive;
+
+    CREATE TABLE contact.newsletter (
+      contact_id UUID NOT NULL,
+      name VARCHAR NOT NULL,
+      subscribed BOOLEAN NOT NULL,
+      format VARCHAR NOT NULL,
+      lang VARCHAR NOT NULL,
+      source VARCHAR,
+      unsub_reason VARCHAR,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (contact_id, name)
+    );
+
+    CREATE TABLE contact.slot (
+      platform VARCHAR NOT NULL,
+      number INTEGER NOT NULL,
+      lease_owner VARCHAR,
+      lease_token UUID,
+      lease_expires_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (platform, number)
+    );
+
+    CREATE TABLE gateway.api_client (
+      client_id VARCHAR NOT NULL,
+      email VARCHAR NOT NULL,
+      secret_hash VARCHAR NOT NULL,
+      enabled BOOLEAN NOT NULL,
+      scopes TEXT[] NOT NULL,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rotated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (client_id)
+    );
+
+    CREATE TABLE gateway.signing_key (
+      key_id VARCHAR NOT NULL,
+      private_key VARCHAR NOT NULL,
+      public_key VARCHAR NOT NULL,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      retired_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (key_id)
+    );
+
+    CREATE TABLE inbox.account (
+      provider VARCHAR NOT NULL,
+      account VARCHAR NOT NULL,
+      mode VARCHAR NOT NULL,
+      epoch INTEGER DEFAULT 0 NOT NULL,
+      PRIMARY KEY (provider, account)
+    );
+
+    CREATE TABLE inbox.event (
+      due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      lease_owner VARCHAR,
+      lease_token UUID,
+      lease_expires_at TIMESTAMP WITH TIME ZONE,
+      claims INTEGER DEFAULT 0 NOT NULL,
+      failures INTEGER DEFAULT 0 NOT NULL,
+      last_error VARCHAR,
+      id BIGINT GENERATED ALWAYS AS IDENTITY,
+      provider VARCHAR NOT NULL,
+      account VARCHAR NOT NULL,
+      event_id VARCHAR NOT NULL,
+      type VARCHAR NOT NULL,
+      object_type VARCHAR,
+      object_id VARCHAR,
+      created TIMESTAMP WITH TIME ZONE,
+      api_version VARCHAR,
+      livemode BOOLEAN,
+      body BYTEA NOT NULL,
+      traceparent VARCHAR,
+      status VARCHAR NOT NULL,
+      recorded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      done_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (id),
+      CONSTRAINT event_once UNIQUE (provider, account, event_id)
+    );
+    CREATE INDEX event_claimable ON inbox.event (failures, due_at, id) WHERE status = 'received';
+
+    CREATE TABLE outbox.entry (
+      due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      lease_owner VARCHAR,
+      lease_token UUID,
+      lease_expires_at TIMESTAMP WITH TIME ZONE,
+      claims INTEGER DEFAULT 0 NOT NULL,
+      failures INTEGER DEFAULT 0 NOT NULL,
+      last_error VARCHAR,
+      id BIGINT GENERATED ALWAYS AS IDENTITY,
+      consumer VARCHAR NOT NULL,
+      topic VARCHAR NOT NULL,
+      key VARCHAR NOT NULL,
+      traceparent VARCHAR,
+      recorded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      settled_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (id)
+    );
+    CREATE INDEX entry_claimable ON outbox.entry (consumer, failures, due_at, id) WHERE settled_at IS NULL;
+
+    CREATE TABLE stripe.customer (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      epoch INTEGER NOT NULL,
+      at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rank SMALLINT NOT NULL,
+      key VARCHAR NOT NULL,
+      deleted BOOLEAN DEFAULT false NOT NULL,
+      livemode BOOLEAN,
+      created TIMESTAMP WITH TIME ZONE,
+      description VARCHAR,
+      email VARCHAR,
+      name VARCHAR,
+      default_source VARCHAR,
+      invoice_settings_default_payment_method VARCHAR,
+      metadata JSONB,
+      PRIMARY KEY (account, id)
+    );
+
+    CREATE TABLE stripe.invoice (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      epoch INTEGER NOT NULL,
+      at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rank SMALLINT NOT NULL,
+      key VARCHAR NOT NULL,
+      deleted BOOLEAN DEFAULT false NOT NULL,
+      livemode BOOLEAN,
+      created TIMESTAMP WITH TIME ZONE,
+      customer VARCHAR,
+      subscription VARCHAR,
+      status VARCHAR,
+      currency VARCHAR,
+      total BIGINT,
+      amount_due BIGINT,
+      amount_paid BIGINT,
+      billing_reason VARCHAR,
+      collection_method VARCHAR,
+      default_payment_method VARCHAR,
+      default_source VARCHAR,
+      number VARCHAR,
+      period_start TIMESTAMP WITH TIME ZONE,
+      period_end TIMESTAMP WITH TIME ZONE,
+      metadata JSONB,
+      incomplete_lines BOOLEAN NOT NULL,
+      PRIMARY KEY (account, id)
+    );
+
+    CREATE TABLE stripe.invoice_line (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      invoice VARCHAR NOT NULL,
+      type VARCHAR,
+      price VARCHAR,
+      product VARCHAR,
+      invoice_item VARCHAR,
+      subscription VARCHAR,
+      subscription_item VARCHAR,
+      amount BIGINT,
+      currency VARCHAR,
+      quantity BIGINT,
+      period_start TIMESTAMP WITH TIME ZONE,
+      period_end TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (account, id)
+    );
+    CREATE INDEX invoice_line_by_invoice ON stripe.invoice_line (account, invoice);
+
+    CREATE TABLE stripe.price (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      epoch INTEGER NOT NULL,
+      at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rank SMALLINT NOT NULL,
+      key VARCHAR NOT NULL,
+      deleted BOOLEAN DEFAULT false NOT NULL,
+      livemode BOOLEAN,
+      created TIMESTAMP WITH TIME ZONE,
+      product VARCHAR,
+      active BOOLEAN,
+      currency VARCHAR,
+      unit_amount BIGINT,
+      type VARCHAR,
+      recurring_interval VARCHAR,
+      recurring_interval_count INTEGER,
+      metadata JSONB,
+      PRIMARY KEY (account, id)
+    );
+
+    CREATE TABLE stripe.product (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      epoch INTEGER NOT NULL,
+      at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rank SMALLINT NOT NULL,
+      key VARCHAR NOT NULL,
+      deleted BOOLEAN DEFAULT false NOT NULL,
+      livemode BOOLEAN,
+      created TIMESTAMP WITH TIME ZONE,
+      name VARCHAR,
+      active BOOLEAN,
+      metadata JSONB,
+      PRIMARY KEY (account, id)
+    );
+
+    CREATE TABLE stripe.revision (
+      id BIGINT GENERATED ALWAYS AS IDENTITY,
+      recorded_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      account VARCHAR NOT NULL,
+      object_type VARCHAR NOT NULL,
+      object_id VARCHAR NOT NULL,
+      valid_from TIMESTAMP WITH TIME ZONE NOT NULL,
+      content_hash BYTEA NOT NULL,
+      event BIGINT,
+      body BYTEA,
+      PRIMARY KEY (id, recorded_at)
+    ) PARTITION BY RANGE (recorded_at);
+    CREATE INDEX revision_by_object ON stripe.revision (account, object_id, valid_from);
+
+    CREATE TABLE stripe.subscription (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      epoch INTEGER NOT NULL,
+      at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rank SMALLINT NOT NULL,
+      key VARCHAR NOT NULL,
+      deleted BOOLEAN DEFAULT false NOT NULL,
+      livemode BOOLEAN,
+      created TIMESTAMP WITH TIME ZONE,
+      customer VARCHAR,
+      status VARCHAR,
+      currency VARCHAR,
+      collection_method VARCHAR,
+      default_payment_method VARCHAR,
+      default_source VARCHAR,
+      latest_invoice VARCHAR,
+      start_date TIMESTAMP WITH TIME ZONE,
+      trial_start TIMESTAMP WITH TIME ZONE,
+      trial_end TIMESTAMP WITH TIME ZONE,
+      cancel_at TIMESTAMP WITH TIME ZONE,
+      cancel_at_period_end BOOLEAN,
+      canceled_at TIMESTAMP WITH TIME ZONE,
+      ended_at TIMESTAMP WITH TIME ZONE,
+      metadata JSONB,
+      incomplete_items BOOLEAN NOT NULL,
+      PRIMARY KEY (account, id)
+    );
+    CREATE INDEX subscription_by_customer ON stripe.subscription (account, customer);
+
+    CREATE TABLE stripe.subscription_item (
+      account VARCHAR NOT NULL,
+      id VARCHAR NOT NULL,
+      subscription VARCHAR NOT NULL,
+      created TIMESTAMP WITH TIME ZONE,
+      price VARCHAR,
+      quantity BIGINT,
+      current_period_start TIMESTAMP WITH TIME ZONE,
+      current_period_end TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (account, id)
+    );
+    CREATE INDEX subscription_item_by_subscription ON stripe.subscription_item (account, subscription);
+
+    CREATE TABLE subscription.owner (
+      provider VARCHAR NOT NULL,
+      account VARCHAR NOT NULL,
+      customer VARCHAR NOT NULL,
+      kind VARCHAR NOT NULL,
+      value VARCHAR NOT NULL,
+      created TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (provider, account, customer)
+    );
+    CREATE INDEX owner_by_link ON subscription.owner (kind, value);
+
+    CREATE TABLE subscription.product_subscription (
+      owner_kind VARCHAR NOT NULL,
+      owner_value VARCHAR NOT NULL,
+      payment_service VARCHAR NOT NULL,
+      account VARCHAR NOT NULL,
+      product_id VARCHAR NOT NULL,
+      customer VARCHAR NOT NULL,
+      subscription_id VARCHAR NOT NULL,
+      item_id VARCHAR NOT NULL,
+      segment VARCHAR NOT NULL,
+      changed TIMESTAMP WITH TIME ZONE NOT NULL,
+      sub_count INTEGER NOT NULL,
+      price_id VARCHAR,
+      currency VARCHAR,
+      amount BIGINT,
+      interval VARCHAR,
+      interval_count INTEGER,
+      status VARCHAR,
+      created TIMESTAMP WITH TIME ZONE,
+      start TIMESTAMP WITH TIME ZONE,
+      current_period_start TIMESTAMP WITH TIME ZONE,
+      current_period_end TIMESTAMP WITH TIME ZONE,
+      canceled_at TIMESTAMP WITH TIME ZONE,
+      cancel_at_period_end BOOLEAN,
+      ended_at TIMESTAMP WITH TIME ZONE,
+      derived_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (owner_kind, owner_value, payment_service, account, product_id)
+    );
+
+    -- Payloads are stored as they are: compressing them costs more than the space is worth.
+    ALTER TABLE inbox.event ALTER COLUMN body SET STORAGE EXTERNAL;
+    ALTER TABLE stripe.revision ALTER COLUMN body SET STORAGE EXTERNAL;
+
+    CREATE TABLE stripe.revision_p_default PARTITION OF stripe.revision DEFAULT;
+    CREATE TABLE contact.delivery_log_p_default PARTITION OF contact.delivery_log DEFAULT;
+
+    CREATE VIEW subscription.v1_product_subscription AS SELECT * FROM subscription.product_subscription;
+
+    CREATE TABLE mainstem.state (
+      one BOOLEAN PRIMARY KEY CHECK (one),
+      version INTEGER NOT NULL,
+      oldest_reader INTEGER NOT NULL
+    )
+"""
+
+
+def upgrade() -> None:
+    """Create everything; asyncpg takes one statement at a time."""
+    for statement in STATEMENTS.split(";\n"):
+        op.execute(statement)

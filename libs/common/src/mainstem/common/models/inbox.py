@@ -1,0 +1,54 @@
+"""Schema `inbox`: what was received, once each, until it is done. Writer: ingest; everyone may insert."""
+
+from datetime import datetime
+
+from sqlalchemy import Index, UniqueConstraint, text
+from sqlmodel import Field, SQLModel
+
+from mainstem.common.models.columns import Leased, integer, sequence
+
+
+class Account(SQLModel, table=True):
+    """How facts of one provider's account become the mirror: `fetch` or `payload`.
+
+    A change of mode raises the epoch, so that everything read in the new mode is newer.
+    """
+
+    __tablename__ = "account"
+    __table_args__ = {"schema": "inbox"}
+
+    provider: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    mode: str
+    epoch: int = integer(0)
+
+
+class Event(Leased, table=True):
+    """One signed event (or hint of our own), its exact bytes and what became of it.
+
+    `status` is one of received, done, ignored, dead. `account` is never null, so that the
+    unique key holds. `id` is the order of recording.
+    """
+
+    __tablename__ = "event"
+    __table_args__ = (
+        UniqueConstraint("provider", "account", "event_id", name="event_once"),
+        Index("event_claimable", "failures", "due_at", "id", postgresql_where=text("status = 'received'")),
+        {"schema": "inbox"},
+    )
+
+    id: int | None = sequence()
+    provider: str
+    account: str
+    event_id: str
+    type: str
+    object_type: str | None = None
+    object_id: str | None = None
+    created: datetime | None = None
+    api_version: str | None = None
+    livemode: bool | None = None
+    body: bytes
+    traceparent: str | None = None
+    status: str
+    recorded_at: datetime
+    done_at: datetime | None = None

@@ -1,0 +1,63 @@
+"""Schema `subscription`: our conclusions over all providers. Writer: ingest; readers take the `v1_` views."""
+
+from datetime import datetime
+
+from sqlalchemy import Index
+from sqlmodel import Field, SQLModel
+
+from mainstem.common.models.columns import big_integer
+
+
+class Owner(SQLModel, table=True):
+    """Whose a provider's customer is: the link that ingest computed when it last derived it.
+
+    `created` is the customer's, since of several customers with one link the greatest
+    (created, customer) holds it.
+    """
+
+    __tablename__ = "owner"
+    __table_args__ = (Index("owner_by_link", "kind", "value"), {"schema": "subscription"})
+
+    provider: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    customer: str = Field(primary_key=True)
+    kind: str
+    value: str
+    created: datetime | None = None
+
+
+class ProductSubscription(SQLModel, table=True):
+    """What one owner has of one product: one row a product, from the latest of its subscription items.
+
+    The columns are those of the CTMS v1.1.0 product table; `subscription_id` and `item_id` say which
+    entry was the latest.
+    """
+
+    __tablename__ = "product_subscription"
+    __table_args__ = {"schema": "subscription"}
+
+    owner_kind: str = Field(primary_key=True)
+    owner_value: str = Field(primary_key=True)
+    payment_service: str = Field(primary_key=True)
+    account: str = Field(primary_key=True)
+    product_id: str = Field(primary_key=True)
+    customer: str
+    subscription_id: str
+    item_id: str
+    segment: str
+    changed: datetime
+    sub_count: int
+    price_id: str | None = None
+    currency: str | None = None
+    amount: int | None = big_integer()
+    interval: str | None = None
+    interval_count: int | None = None
+    status: str | None = None
+    created: datetime | None = None
+    start: datetime | None = None
+    current_period_start: datetime | None = None
+    current_period_end: datetime | None = None
+    canceled_at: datetime | None = None
+    cancel_at_period_end: bool | None = None
+    ended_at: datetime | None = None
+    derived_at: datetime
