@@ -1,0 +1,1 @@
+"""Postgres and Valkey as child processes that never outlive whoever started them."""
