@@ -15,6 +15,9 @@ DEFAULT_BODY = '{"error": {"type": "api_error", "message": "The sandbox was told
 
 CLOSED = "closed by a scripted fault"
 
+ClosingApp = Callable[[Scope, Receive, Send], Awaitable[object]]
+"""An ASGI application that may return something: uvicorn then closes the connection without an answer."""
+
 
 class Kind(StrEnum):
     """What goes wrong."""
@@ -134,8 +137,7 @@ class Faults:
 class FaultMiddleware:
     """Let the rules befall requests to stand-ins that are mounted under their names.
 
-    It must be the outermost application: uvicorn closes a connection without an answer when the
-    application returns something, and routers in between swallow that.
+    Around it only applications that pass on what it returns may stand, which routers do not.
     """
 
     def __init__(self, app: ASGIApp, faults: Faults) -> None:
