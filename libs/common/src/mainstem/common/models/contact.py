@@ -73,8 +73,9 @@ class Identity(SQLModel, table=True):
 class Delivery(Leased, table=True):
     """What one platform is to be told of one contact: due while `wanted > sent`.
 
-    `base` maps what was last sent to what it said, compactly; null means unknown, so the next
-    delivery goes in full.
+    `base` maps what was last sent to a hash of what it said; a null hash means that the platform's state
+    is not known, so that row goes again. `is_unknown` says that the last request may or may not have been
+    acted on: after the next success the contact goes once more, a minute later.
     """
 
     __tablename__ = "delivery"
@@ -88,6 +89,7 @@ class Delivery(Leased, table=True):
     wanted: int = big_integer(0)
     sent: int = big_integer(0)
     base: dict[str, Any] | None = json_field("base")
+    is_unknown: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     traceparent: str | None = None
     wanted_at: datetime
     sent_at: datetime | None = None

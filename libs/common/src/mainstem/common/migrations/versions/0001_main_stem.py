@@ -35,6 +35,7 @@ STATEMENTS = """
       wanted BIGINT DEFAULT 0 NOT NULL,
       sent BIGINT DEFAULT 0 NOT NULL,
       base JSONB,
+      is_unknown BOOLEAN DEFAULT false NOT NULL,
       traceparent VARCHAR,
       wanted_at TIMESTAMP WITH TIME ZONE NOT NULL,
       sent_at TIMESTAMP WITH TIME ZONE,

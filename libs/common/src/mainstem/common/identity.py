@@ -1,0 +1,124 @@
+"""Who calls: the identity that the gateway signs for each request, and how a service verifies it.
+
+An identity is an EdDSA JWT of type `mainstem-identity+jwt`: audience = the service, subject = the caller,
+`scope` = what it may, a minute to live. It lives by machine time.
+"""
+
+import asyncio
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import jwt
+import structlog
+
+from mainstem.common.client import Client
+from mainstem.common.errors import UnauthorizedError, UnavailableError
+
+TYPE = "mainstem-identity+jwt"
+ALGORITHM = "EdDSA"
+LIFETIME_SECONDS = 60
+LEEWAY_SECONDS = 5
+REFRESH_COOLDOWN_SECONDS = 5.0
+FIRST_REFRESH_COOLDOWN_SECONDS = 0.5
+REMEMBERED = 1_024
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A caller: `subject` as in `api_client:demo`, and the scopes it was granted."""
+
+    subject: str
+    scopes: frozenset[str]
+
+
+class KeySet:
+    """The gateway's public keys by id, asked for again when an unknown id turns up.
+
+    A failed refresh keeps the keys at hand; unknown ids cause one request in five seconds at most.
+    """
+
+    def __init__(self, client: Client, url: str) -> None:
+        self._client = client
+        self._url = url
+        self._keys: dict[str, jwt.PyJWK] = {}
+        self._next_refresh = 0.0
+        self._lock = asyncio.Lock()
+
+    async def find(self, key_id: str) -> jwt.PyJWK | None:
+        """Return the key, or None if the gateway does not publish it.
+
+        Raises:
+            UnavailableError: there are no keys at all, since the gateway was never reached.
+        """
+        if key_id not in self._keys:
+            async with self._lock:
+                if key_id not in self._keys and time.monotonic() >= self._next_refresh:
+                    await self._refresh()
+        if not self._keys:
+            raise UnavailableError("the keys that sign identities could not be read")
+        return self._keys.get(key_id)
+
+    async def _refresh(self) -> None:
+        try:
+            response = await self._client.request("GET", self._url, attempts=3)
+            response.raise_for_status()
+            keys = jwt.PyJWKSet.from_dict(response.json()).keys
+        except (httpx.HTTPError, UnavailableError, jwt.PyJWTError, ValueError) as error:
+            log.warning("identity_keys.refresh_failed", error=type(error).__name__)
+        else:
+            self._keys = {key.key_id: key for key in keys if key.key_id}
+        cooldown = REFRESH_COOLDOWN_SECONDS if self._keys else FIRST_REFRESH_COOLDOWN_SECONDS
+        self._next_refresh = time.monotonic() + cooldown
+
+
+class Verifier:
+    """Tells whose request it is, for one service. Remembers what it verified until that expires."""
+
+    def __init__(self, keys: KeySet, audience: str) -> None:
+        self._keys = keys
+        self._audience = audience
+        self._remembered: dict[str, tuple[float, Principal]] = {}
+
+    async def verify(self, authorization: str | None) -> Principal:
+        """Return whose identity the `Authorization` header carries.
+
+        Raises:
+            UnauthorizedError: none, or none that holds.
+            UnavailableError: the gateway's keys could never be read.
+        """
+        scheme, _, token = (authorization or "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise UnauthorizedError
+        remembered = self._remembered.get(token)
+        if remembered is not None and remembered[0] > time.time():
+            return remembered[1]
+        return await self._verify_token(token)
+
+    async def _verify_token(self, token: str) -> Principal:
+        try:
+            header = jwt.get_unverified_header(token)
+            key = await self._keys.find(str(header.get("kid")))
+            if key is None or header.get("typ") != TYPE:
+                raise UnauthorizedError("Could not validate credentials")
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[ALGORITHM],
+                audience=self._audience,
+                leeway=LEEWAY_SECONDS,
+                options={"require": ["exp", "iat", "sub", "aud"]},
+            )
+        except jwt.PyJWTError:
+            raise UnauthorizedError("Could not validate credentials") from None
+        return self._remember(token, claims)
+
+    def _remember(self, token: str, claims: dict[str, Any]) -> Principal:
+        principal = Principal(claims["sub"], frozenset(str(claims.get("scope", "")).split()))
+        while len(self._remembered) >= REMEMBERED:
+            del self._remembered[next(iter(self._remembered))]
+        self._remembered[token] = (float(claims["exp"]), principal)
+        return principal

@@ -1,0 +1,97 @@
+"""What a process is told by its environment: read once, frozen, every field documented.
+
+A service subclasses `ServiceSettings`; the environment's names stand beside the fields.
+"""
+
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Profile = Literal["production", "sandbox"]
+
+
+def env(name: str, description: str, **more: Any) -> Any:
+    """Return a field that the environment fills under exactly this name."""
+    return Field(validation_alias=name, description=description, **more)
+
+
+class SettingsError(Exception):
+    """The environment will not do. The text lists everything that is wrong, one line each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("the environment is not usable:\n" + "\n".join(f"  - {line}" for line in problems))
+        self.problems = problems
+
+
+class Settings(BaseSettings):
+    """Frozen values from the environment."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", case_sensitive=True, populate_by_name=True)
+
+    def contradictions(self) -> list[str]:
+        """Return what cannot be meant together, one sentence each."""
+        return []
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            SettingsError: something is missing, malformed or contradictory; all of it is listed.
+        """
+        try:
+            settings = cls()
+        except ValidationError as error:
+            raise SettingsError([_explain(problem) for problem in error.errors()]) from None
+        if problems := settings.contradictions():
+            raise SettingsError(problems)
+        return settings
+
+
+def _explain(problem: Any) -> str:
+    # The value itself is left out: it may be a secret.
+    return f"{'.'.join(str(part) for part in problem['loc'])}: {problem['msg']}"
+
+
+class ServiceSettings(Settings):
+    """What every service reads."""
+
+    profile: Profile = env(
+        "MAINSTEM_PROFILE", "`production`, or `sandbox` for the offline world.", default="production"
+    )
+    host: str = env("MAINSTEM_HOST", "Address to listen on.", default="127.0.0.1")
+    port: int = env("MAINSTEM_PORT", "Port to listen on.", default=8000, ge=0, le=65535)
+    database_url: SecretStr = env(
+        "DATABASE_URL", "Postgres, as `postgresql://login:password@host:port/database`."
+    )
+    redis_url: SecretStr | None = env(
+        "REDIS_URL", "Redis or Valkey for wake-ups; without it work is found by polling.", default=None
+    )
+    identity_jwks_url: str | None = env(
+        "MAINSTEM_IDENTITY_JWKS_URL",
+        "Where the gateway publishes the keys that sign identities.",
+        default=None,
+    )
+    clock_file: Path | None = env(
+        "MAINSTEM_CLOCK_FILE", "The sandbox's clock; refused outside the sandbox profile.", default=None
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = env(
+        "MAINSTEM_LOG_LEVEL", "The least severe log events to write.", default="INFO"
+    )
+    otlp_endpoint: str | None = env(
+        "OTEL_EXPORTER_OTLP_ENDPOINT",
+        "OpenTelemetry collector (HTTP); without it spans are not exported.",
+        default=None,
+    )
+    trace_ratio: float = env(
+        "OTEL_TRACES_SAMPLER_ARG", "Which part of new traces is sampled.", default=0.1, ge=0.0, le=1.0
+    )
+    instance: str = env("HOSTNAME", "The name of this process in leases and telemetry.", default="local")
+
+    def contradictions(self) -> list[str]:
+        """Return what cannot be meant together, one sentence each."""
+        if self.clock_file is not None and self.profile != "sandbox":
+            return ["MAINSTEM_CLOCK_FILE moves time; it is refused unless MAINSTEM_PROFILE is `sandbox`"]
+        return []

@@ -1,0 +1,151 @@
+"""Logs, traces and metrics: the only place that starts an SDK.
+
+Modules log by `structlog.get_logger()`, count by `meter()` and time by `span()`; nothing of them depends
+on whether a collector listens. The trace context travels with events and outbox entries as a `traceparent`.
+"""
+
+import logging
+import sys
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import structlog
+from opentelemetry import metrics, propagate, trace
+from opentelemetry.context import Context
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.exporter.prometheus import PrometheusMetricReader
+from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
+from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import Link, Span, SpanKind
+
+from mainstem.common.settings import ServiceSettings
+
+TRACEPARENT = "traceparent"
+FRAMES = 12
+
+
+def start(service: str, settings: ServiceSettings) -> None:
+    """Start logging, tracing and metrics for this process; a second call changes nothing."""
+    _start_logging(service, settings)
+    if isinstance(trace.get_tracer_provider(), TracerProvider):
+        return
+    resource = Resource.create(
+        {"service.name": f"mainstem-{service}", "service.instance.id": settings.instance}
+    )
+    tracers = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)))
+    if settings.otlp_endpoint is not None:
+        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(tracers)
+    metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
+    AsyncPGInstrumentor().instrument()  # type: ignore[no-untyped-call]  # the package ships no types for it
+    HTTPXClientInstrumentor().instrument()
+
+
+def flush() -> None:
+    """Send the spans that wait; for the end of a process."""
+    provider = trace.get_tracer_provider()
+    if isinstance(provider, TracerProvider):
+        provider.force_flush(timeout_millis=1_000)
+
+
+def meter() -> metrics.Meter:
+    """Return the meter of our own instruments; their names start with `mainstem_`."""
+    return metrics.get_meter("mainstem")
+
+
+@contextmanager
+def span(
+    name: str,
+    *,
+    parent: str | None = None,
+    links: Iterable[str] = (),
+    kind: SpanKind = SpanKind.INTERNAL,
+    **attributes: Any,
+) -> Iterator[Span]:
+    """Time a piece of work: child of the traceparent given, else of the current span, linked to others."""
+    tracer = trace.get_tracer("mainstem")
+    context = None if parent is None else context_of(parent)
+    others = [Link(trace.get_current_span(context_of(link)).get_span_context()) for link in links]
+    with tracer.start_as_current_span(
+        name, context, kind=kind, links=others, attributes=attributes
+    ) as current:
+        yield current
+
+
+def traceparent() -> str | None:
+    """Return the current span's W3C traceparent, or None outside any."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get(TRACEPARENT)
+
+
+def context_of(parent: str) -> Context:
+    """Return the context that a stored traceparent names."""
+    return propagate.extract({TRACEPARENT: parent})
+
+
+def trace_id_of(parent: str | None) -> str | None:
+    """Return the trace id in a stored traceparent: 32 hexadecimal digits."""
+    return None if parent is None else parent.split("-")[1]
+
+
+def _start_logging(service: str, settings: ServiceSettings) -> None:
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        _add_trace,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        wrapper_class=structlog.make_filtering_bound_logger(logging.getLevelName(settings.log_level)),
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stdout)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _render_exception,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(settings.log_level)
+    structlog.contextvars.bind_contextvars(service=service)
+    # Their lines at INFO repeat what our own events and spans say, one for every request or job.
+    for chatty in ("arq", "httpx", "httpcore", "uvicorn"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
+
+
+def _add_trace(_logger: Any, _method: str, event: structlog.typing.EventDict) -> structlog.typing.EventDict:
+    context = trace.get_current_span().get_span_context()
+    if context.is_valid:
+        event["trace_id"] = f"{context.trace_id:032x}"
+        event["span_id"] = f"{context.span_id:016x}"
+    return event
+
+
+def _render_exception(
+    _logger: Any, _method: str, event: structlog.typing.EventDict
+) -> structlog.typing.EventDict:
+    """Say where an exception came from, innermost last, without its text: that may quote a person's data."""
+    given = event.pop("exc_info", None)
+    error = sys.exc_info()[1] if given is True else given[1] if isinstance(given, tuple) else given
+    if isinstance(error, BaseException):
+        frames = traceback.extract_tb(error.__traceback__)[-FRAMES:]
+        event["exception"] = type(error).__qualname__
+        event["frames"] = [f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames]
+    return event

@@ -1,0 +1,281 @@
+"""The HTTP side of every process: one app shape, health on four paths, errors in one form, identity checked.
+
+`/__lbheartbeat__` says that the process is alive, `/__heartbeat__` that it can work, with details;
+`/__version__` says what runs and `/metrics` how it fares. No ingress routes these four.
+"""
+
+import json
+import os
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from importlib.metadata import version
+from typing import Any, TypedDict
+
+import structlog
+import uvicorn
+from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
+from opentelemetry.trace import Span
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
+from uuid_utils import uuid7
+
+from mainstem.common.errors import PROBLEM, ContentTooLargeError, MainstemError
+from mainstem.common.identity import Verifier
+from mainstem.common.settings import ServiceSettings
+
+BODY_LIMIT = 1024 * 1024
+HEALTH_PATHS = ("/__lbheartbeat__", "/__heartbeat__", "/__version__", "/metrics")
+REQUEST_ID = "x-request-id"
+REQUEST_ID_LENGTH = 128
+STOP_SECONDS = 10
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that `/__heartbeat__` asks; what is not needed to work is a detail, never a 503."""
+
+    ask: Callable[[], Awaitable[bool]]
+    is_needed: bool = True
+
+
+class State(TypedDict):
+    """What a service's lifespan gives to every request, at least."""
+
+    identity: Verifier | None
+    checks: Mapping[str, Check]
+
+
+def build_app(
+    service: str,
+    *,
+    routes: Sequence[BaseRoute],
+    lifespan: Lifespan[Starlette],
+    public: Sequence[str] = (),
+    body_limit: int | None = BODY_LIMIT,
+) -> Starlette:
+    """Return a service's app.
+
+    Args:
+        service: its name, in telemetry and `/__version__`.
+        routes: its endpoints.
+        lifespan: opens what the endpoints need, as a `State`; with `identity` None nothing is demanded here.
+        public: path prefixes that need no identity, since their callers sign what they send.
+        body_limit: bytes; None where each route limits for itself.
+    """
+    return Starlette(
+        routes=[*_health_routes(service), *routes],
+        middleware=[
+            Middleware(
+                OpenTelemetryMiddleware,
+                excluded_urls=",".join(HEALTH_PATHS),
+                exclude_spans=["receive", "send"],
+                server_request_hook=_leave_out_query,
+            ),
+            Middleware(RequestContext),
+            Middleware(IdentityCheck, public=(*HEALTH_PATHS, *public)),
+            *([] if body_limit is None else [Middleware(BodyLimit, limit=body_limit)]),
+        ],
+        exception_handlers={
+            MainstemError: _answer_error,
+            HTTPException: _answer_http_exception,
+            Exception: _answer_unknown,
+        },
+        lifespan=lifespan,
+    )
+
+
+def serve(app: ASGIApp, settings: ServiceSettings) -> None:
+    """Serve until SIGTERM or SIGINT, then end what is under way."""
+    uvicorn.run(
+        app,
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
+
+
+def problem_response(error: MainstemError) -> Response:
+    """Return the answer to a failed request, as problem details (RFC 9457)."""
+    return Response(json.dumps(error.problem()), int(error.status), headers=error.headers, media_type=PROBLEM)
+
+
+class RequestContext:
+    """Gives each request an id, in logs and answer: the caller's `X-Request-Id`, else a new one."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = _request_id(scope)
+        started_at = time.monotonic()
+
+        async def send_with_id(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                MutableHeaders(scope=message)[REQUEST_ID] = request_id
+                _log_request(scope, message["status"], time.monotonic() - started_at)
+            await send(message)
+
+        with structlog.contextvars.bound_contextvars(request_id=request_id):
+            await self._app(scope, receive, send_with_id)
+
+
+def _leave_out_query(span: Span, scope: Mapping[str, Any]) -> None:
+    # A query may name a person (`?primary_email=`) or hold a secret.
+    if span.is_recording():
+        for name in ("http.url", "http.target"):
+            span.set_attribute(name, scope["path"])
+
+
+def _request_id(scope: Scope) -> str:
+    given = Headers(scope=scope).get(REQUEST_ID, "")
+    is_usable = 0 < len(given) <= REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
+    return given if is_usable else str(uuid7())
+
+
+def _log_request(scope: Scope, status: int, seconds: float) -> None:
+    if scope["path"] in HEALTH_PATHS:
+        return
+    route = scope.get("route")
+    log.info(
+        "request.served",
+        method=scope["method"],
+        route=getattr(route, "path", None),
+        status=status,
+        duration_ms=round(seconds * 1_000, 1),
+    )
+
+
+class IdentityCheck:
+    """Lets nobody in without an identity that the gateway signed, except on public paths."""
+
+    def __init__(self, app: ASGIApp, public: Sequence[str]) -> None:
+        self._app = app
+        self._public = tuple(public)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        if scope["type"] == "http" and not scope["path"].startswith(self._public):
+            verifier: Verifier | None = scope["state"]["identity"]
+            if verifier is not None:
+                try:
+                    authorization = Headers(scope=scope).get("authorization")
+                    scope["state"]["principal"] = await verifier.verify(authorization)
+                except MainstemError as error:
+                    await problem_response(error)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Reads no more of a body than its limit in bytes; one that is longer is answered with 413.
+
+    Starlette's own limit answers in plain text.
+    """
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection."""
+        error = ContentTooLargeError(f"the body may have {self._limit} bytes at most")
+        declared = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
+        if declared.isdecimal() and int(declared) > self._limit:
+            await problem_response(error)(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_within_limit() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self._limit:
+                raise error
+            return message
+
+        await self._app(scope, receive_within_limit, send)
+
+
+def _health_routes(service: str) -> list[Route]:
+    async def version_of(_request: Request) -> Response:
+        return JSONResponse(
+            {
+                "source": "mainstem",
+                "service": service,
+                "version": version("mainstem-common"),
+                "commit": os.environ.get("MAINSTEM_COMMIT", ""),
+                "build": os.environ.get("MAINSTEM_BUILD", ""),
+            }
+        )
+
+    return [
+        Route("/__lbheartbeat__", _is_alive, methods=["GET"]),
+        Route("/__heartbeat__", _is_ready, methods=["GET"]),
+        Route("/__version__", version_of, methods=["GET"]),
+        Route("/metrics", _metrics, methods=["GET"]),
+    ]
+
+
+async def _is_alive(_request: Request) -> Response:
+    return JSONResponse({"status": "OK"})
+
+
+async def _is_ready(request: Request) -> Response:
+    """Ask every check. What is needed and down makes it a 503."""
+    details: dict[str, Any] = {}
+    is_ready = True
+    checks: Mapping[str, Check] = request.state["checks"]
+    for name, check in checks.items():
+        started_at = time.monotonic()
+        is_up = await _ask(check)
+        details[name] = {"up": is_up, "time_ms": round((time.monotonic() - started_at) * 1_000)}
+        is_ready = is_ready and (is_up or not check.is_needed)
+    return JSONResponse(details, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+async def _ask(check: Check) -> bool:
+    try:
+        return await check.ask()
+    except Exception as error:  # noqa: BLE001 -- a check that fails in whatever way is an answer: no
+        log.warning("heartbeat.check_failed", error=type(error).__name__)
+        return False
+
+
+async def _metrics(_request: Request) -> Response:
+    return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+async def _answer_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, MainstemError)  # noqa: S101 -- registered for this class alone
+    return problem_response(error)
+
+
+async def _answer_http_exception(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- registered for this class alone
+    status = HTTPStatus(error.status_code)
+    problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": error.detail}
+    return Response(json.dumps(problem), int(status), headers=error.headers, media_type=PROBLEM)
+
+
+async def _answer_unknown(_request: Request, error: Exception) -> Response:
+    log.error("request.failed", error=type(error).__name__, exc_info=error)
+    return problem_response(MainstemError())
