@@ -80,7 +80,7 @@ async def test_a_restart_keeps_what_was_committed(server: Postgres) -> None:
 
 
 async def test_another_handle_on_the_same_folder_finds_the_data(
-    server: Postgres, folder: Path, ports: Ports
+    server: Postgres, home: Path, ports: Ports
 ) -> None:
     await ask(server.url(), "create table kept as select 42 as answer")
     await server.stop()
@@ -116,7 +116,7 @@ async def test_stopping_waits_for_no_open_transaction(server: Postgres) -> None:
 
 
 async def test_a_second_start_on_live_data_says_who_has_it(
-    server: Postgres, folder: Path, ports: Ports
+    server: Postgres, home: Path, ports: Ports
 ) -> None:
     second = Postgres(home, port=ports.take())
     with pytest.raises(ServerError, match=r'FATAL: .*lock file "postmaster.pid" already exists') as caught:
@@ -155,7 +155,7 @@ async def test_a_half_made_data_folder_is_made_again(folder: Path, ports: Ports)
 
 
 async def test_data_without_its_passwords_is_told_from_fresh_data(
-    server: Postgres, folder: Path, ports: Ports
+    server: Postgres, home: Path, ports: Ports
 ) -> None:
     await server.stop()
     passwords = home / "passwords.json"

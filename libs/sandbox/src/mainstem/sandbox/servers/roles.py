@@ -4,7 +4,7 @@ import asyncpg
 
 SERVICES = ("ingest", "sync", "billing", "gateway")
 SANDBOX_LOGIN = "mainstem_sandbox"
-_KEPT = frozenset({"gateway", "public", "information_schema"})
+_KEPT = frozenset({"gateway", "mainstem", "public", "information_schema"})
 """Schemas that `POST /_sandbox/empty` leaves as they are."""
 
 
