@@ -6,6 +6,8 @@ An identity is an EdDSA JWT of type `mainstem-identity+jwt`: audience = the serv
 
 import asyncio
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,8 +15,9 @@ import httpx
 import jwt
 import structlog
 
-from mainstem.common.client import Client
+from mainstem.common.client import Client, open_client
 from mainstem.common.errors import UnauthorizedError, UnavailableError
+from mainstem.common.settings import SettingsError
 
 TYPE = "mainstem-identity+jwt"
 ALGORITHM = "EdDSA"
@@ -122,3 +125,16 @@ class Verifier:
             del self._remembered[next(iter(self._remembered))]
         self._remembered[token] = (float(claims["exp"]), principal)
         return principal
+
+
+@asynccontextmanager
+async def open_verifier(service: str, jwks_url: str | None) -> AsyncIterator[Verifier]:
+    """Open the verifier of a service's callers.
+
+    Raises:
+        SettingsError: nobody said where the gateway's keys are.
+    """
+    if jwks_url is None:
+        raise SettingsError(["MAINSTEM_IDENTITY_JWKS_URL: needed to verify who calls"])
+    async with open_client("gateway") as client:
+        yield Verifier(KeySet(client, jwks_url), service)

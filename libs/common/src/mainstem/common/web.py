@@ -7,8 +7,7 @@
 import json
 import os
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, TypedDict
@@ -29,6 +28,7 @@ from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 from uuid_utils import uuid7
 
 from mainstem.common.errors import PROBLEM, ContentTooLargeError, MainstemError
+from mainstem.common.health import Check
 from mainstem.common.identity import Verifier
 from mainstem.common.settings import ServiceSettings
 
@@ -39,14 +39,6 @@ REQUEST_ID_LENGTH = 128
 STOP_SECONDS = 10
 
 log = structlog.get_logger()
-
-
-@dataclass(frozen=True)
-class Check:
-    """One thing that `/__heartbeat__` asks; what is not needed to work is a detail, never a 503."""
-
-    ask: Callable[[], Awaitable[bool]]
-    is_needed: bool = True
 
 
 class State(TypedDict):
