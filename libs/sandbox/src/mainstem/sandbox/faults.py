@@ -41,6 +41,8 @@ OUTBOUND = frozenset({Kind.DELAY, Kind.DROP, Kind.DUPLICATE})
 """What can befall a webhook from a stand-in; reordering is its sender's `hold` and `release`."""
 
 OUTBOUND_SUFFIX = ".webhook"
+FINAL_STATUSES = range(200, 600)
+MOST_DELAY_SECONDS = 600
 
 
 class FaultError(ValueError):
@@ -77,18 +79,21 @@ class Fault:
             raise FaultError(f"{self.kind} does not befall {self.target}; {', '.join(sorted(allowed))} do.")
         if self.kind is Kind.DELAY and self.delay_seconds <= 0:
             raise FaultError("A delay needs delay_seconds above 0.")
-        if not 200 <= self.status <= 599:  # noqa: PLR2004 - the range of final HTTP statuses
+        if not 0 <= self.delay_seconds <= MOST_DELAY_SECONDS:
+            raise FaultError(f"delay_seconds must be from 0 to {MOST_DELAY_SECONDS}.")
+        if self.status not in FINAL_STATUSES:
             raise FaultError("status must be from 200 to 599.")
+        if self.remaining is not None and self.remaining < 1:
+            raise FaultError("remaining must be at least 1, or null for every request.")
         try:
             re.compile(self.path)
         except re.error as error:
             raise FaultError(f"path is no regular expression: {error}.") from error
 
     def befalls(self, target: str, method: str, path: str) -> bool:
-        """Return whether the rule still applies and means this request."""
+        """Return whether the rule means this request."""
         return (
-            self.remaining != 0
-            and self.target == target
+            self.target == target
             and (self.method is None or self.method.upper() == method.upper())
             and re.search(self.path, path) is not None
         )
@@ -129,9 +134,10 @@ class Faults:
     def _use(self, index: int) -> None:
         rule = self._rules[index]
         self._applied[rule.target] += 1
-        if rule.remaining is not None:
+        if rule.remaining == 1:
+            del self._rules[index]
+        elif rule.remaining is not None:
             self._rules[index] = replace(rule, remaining=rule.remaining - 1)
-        self._rules = [kept for kept in self._rules if kept.remaining != 0]
 
 
 class FaultMiddleware:

@@ -2,9 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from starlette.routing import BaseRoute
+
+Order = Literal["recorded", "reversed"]
+"""In which order held webhooks are sent: as they were recorded, or the last one first."""
 
 
 class StandIn(Protocol):
@@ -57,4 +60,17 @@ class StandIn(Protocol):
 
     async def stop(self) -> None:
         """End the tasks beside the requests; safe to repeat."""
+        ...
+
+
+@runtime_checkable
+class Sender(Protocol):
+    """A stand-in that sends webhooks, and can be made to send them in another order."""
+
+    def hold(self) -> None:
+        """Keep what would be sent from now on, until the release. Safe to repeat."""
+        ...
+
+    def release(self, order: Order = "recorded", times: int = 1) -> int:
+        """Queue what was held, each so many times, and return how many that are; hold nothing further."""
         ...
