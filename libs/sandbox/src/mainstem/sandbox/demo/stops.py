@@ -1,0 +1,160 @@
+"""What each stop wrote during a step, read back from the database, with its time and its trace."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from mainstem.common.database import Connection
+from mainstem.common.telemetry import trace_id_of
+
+MIRROR = ("customer", "product", "price", "subscription", "invoice")
+
+MARK = """
+SELECT coalesce((SELECT max(id) FROM inbox.event), 0) AS event,
+       coalesce((SELECT max(id) FROM outbox.entry), 0) AS entry,
+       coalesce((SELECT max(id) FROM contact.delivery_log), 0) AS answer,
+       clock_timestamp() AS machine_time
+"""
+
+EVENTS = """
+SELECT id, type, status, recorded_at, done_at, traceparent FROM inbox.event WHERE id > $1 ORDER BY id
+"""
+
+ENTRIES = "SELECT topic, recorded_at, settled_at, traceparent FROM outbox.entry WHERE id > $1 ORDER BY id"
+
+ANSWERS = (
+    "SELECT request, outcome, recorded_at, traceparent FROM contact.delivery_log WHERE id > $1 ORDER BY id"
+)
+
+DERIVED = (
+    "SELECT product_id, segment, derived_at FROM subscription.product_subscription WHERE derived_at >= $1"
+)
+
+
+@dataclass(frozen=True)
+class Mark:
+    """Where the tables stood when a step began."""
+
+    event: int
+    entry: int
+    answer: int
+    machine_time: datetime
+    world_time: datetime
+    fetches: int
+
+
+@dataclass(frozen=True)
+class Stop:
+    """One line of the demo's table; `after_ms` counts from the step's first recorded event, or action."""
+
+    number: str
+    verb: str
+    wrote: str
+    after_ms: float | None = None
+    trace_id: str | None = None
+
+
+async def mark(database: Connection, world_time: datetime, fetches: int) -> Mark:
+    """Note where the tables stand now."""
+    row = await database.fetchrow(MARK)
+    return Mark(**dict(row or {}), world_time=world_time, fetches=fetches)
+
+
+async def read(database: Connection, since: Mark, fetches: int) -> list[Stop]:
+    """Return what every stop wrote since the mark; stops that wrote nothing are left out."""
+    events = await database.fetch(EVENTS, since.event)
+    entries = await database.fetch(ENTRIES, since.entry)
+    answers = await database.fetch(ANSWERS, since.answer)
+    derived = await database.fetch(DERIVED, since.world_time)
+    zero = min((row["recorded_at"] for row in events), default=since.world_time)
+    return [
+        *_record(events, zero),
+        *_fetch(fetches - since.fetches),
+        *_mirror(await _count_mirror(database, since.machine_time), events, zero),
+        *_derive(derived, zero),
+        *_announce(entries, zero),
+        *_relay(entries, zero),
+        *_deliver(answers, zero),
+    ]
+
+
+def _record(events: Sequence[Any], zero: datetime) -> list[Stop]:
+    if not events:
+        return []
+    kinds = sorted({row["type"] for row in events if row["status"] != "ignored"})
+    ignored = sum(row["status"] == "ignored" for row in events)
+    wrote = f"inbox.event +{len(events)} ({ignored} of types nobody works on): {_few(kinds)}"
+    return [Stop("1-2", "receive, record", wrote, _ms(events, "recorded_at", zero), _trace(events))]
+
+
+def _fetch(count: int) -> list[Stop]:
+    return [Stop("3", "fetch", f"nothing; {count} reads at Stripe")] if count else []
+
+
+async def _count_mirror(database: Connection, since: datetime) -> dict[str, int]:
+    counts = {}
+    for table in MIRROR:
+        query = f"SELECT count(*) FROM stripe.{table} WHERE at >= $1"  # noqa: S608 -- a constant of this module
+        counts[table] = await database.fetchval(query, since)
+    return {table: count for table, count in counts.items() if count}
+
+
+def _mirror(counts: dict[str, int], events: Sequence[Any], zero: datetime) -> list[Stop]:
+    done = [row for row in events if row["done_at"] is not None]
+    if not counts or not done:
+        return []
+    wrote = ", ".join(f"stripe.{table} {count}" for table, count in counts.items())
+    return [Stop("4", "mirror", wrote, _ms(done, "done_at", zero), _trace(done))]
+
+
+def _derive(derived: Sequence[Any], zero: datetime) -> list[Stop]:
+    if not derived:
+        return []
+    segments = _few([f"{row['segment']}" for row in derived])
+    wrote = f"subscription.product_subscription {len(derived)}: segment {segments}"
+    return [Stop("5", "derive", wrote, _ms(derived, "derived_at", zero))]
+
+
+def _announce(entries: Sequence[Any], zero: datetime) -> list[Stop]:
+    if not entries:
+        return []
+    return [
+        Stop(
+            "6",
+            "announce",
+            f"outbox.entry +{len(entries)}: {_few(sorted({row['topic'] for row in entries}))}",
+            _ms(entries, "recorded_at", zero),
+            _trace(entries),
+        )
+    ]
+
+
+def _relay(entries: Sequence[Any], zero: datetime) -> list[Stop]:
+    settled = [row for row in entries if row["settled_at"] is not None]
+    if not settled:
+        return []
+    wrote = f"{len(settled)} settled; contact.delivery wanted"
+    return [Stop("7", "relay", wrote, _ms(settled, "settled_at", zero), _trace(settled))]
+
+
+def _deliver(answers: Sequence[Any], zero: datetime) -> list[Stop]:
+    if not answers:
+        return []
+    requests = _few([f"{row['request']} {row['outcome']}" for row in answers])
+    return [Stop("8", "deliver", f"Acoustic: {requests}", _ms(answers, "recorded_at", zero), _trace(answers))]
+
+
+def _ms(rows: Sequence[Any], column: str, zero: datetime) -> float:
+    latest: datetime = max(row[column] for row in rows)
+    return (latest - zero).total_seconds() * 1_000
+
+
+def _trace(rows: Sequence[Any]) -> str | None:
+    """Return the trace of the last row that has one: the way that the step's last event went."""
+    return next((trace_id_of(row["traceparent"]) for row in reversed(rows) if row["traceparent"]), None)
+
+
+def _few(words: Sequence[str], most: int = 4) -> str:
+    rest = len(words) - most
+    return ", ".join(words[:most]) + (f" and {rest} more" if rest > 0 else "")
