@@ -53,13 +53,15 @@ class Postgres:
     folder of root's in the machine's place for lasting temporary files, found again by the path.
     """
 
-    def __init__(self, folder: Path, *, port: int, settings: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, port: int, settings: Mapping[str, str] | None = None, log: Path | None = None
+    ) -> None:
         self.port = port
         self._folder = folder.resolve()
         self._user = unprivileged_user()
         self._home = _choose_home(self._folder, self._user)
         self._settings = {**_SETTINGS, **(settings or {}), "port": str(port)}
-        self._log = self._folder / "postgres.log"
+        self._log = log or self._folder / "postgres.log"
         self._passwords: dict[str, str] = {}
         self._child: Child | None = None
 
@@ -108,11 +110,11 @@ class Postgres:
         await self._start_and_wait(self._child, time.monotonic() + timeout_seconds)
         await ensure_owner(self.superuser_url(), OWNER, self._passwords[OWNER])
 
-    async def stop(self) -> None:
+    async def stop(self, *, timeout_seconds: float = 2.0) -> None:
         """Stop fast: open transactions are rolled back. Safe to repeat."""
         if self._child and self._child.is_running:
             children = list_children(self._child.pid)
-            await self._child.stop(signal.SIGINT)
+            await self._child.stop(signal.SIGINT, timeout_seconds=timeout_seconds)
             _kill_all(children if self._child.exit_code == -signal.SIGKILL else [])
 
     async def restart(self) -> None:
@@ -222,8 +224,7 @@ class Postgres:
             environment={"PATH": os.defpath, "LC_ALL": "C"},
             user=self._user,
         )
-        initdb.start()
-        if await initdb.wait() != 0:
+        if await initdb.run() != 0:
             raise ServerError(f"initdb failed:\n{initdb.read_log_tail()}")
 
 

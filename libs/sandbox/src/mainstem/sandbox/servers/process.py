@@ -12,11 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mainstem.common.errors import MainstemError
+
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class ServerError(Exception):
+class ServerError(MainstemError):
     """A child process did not do what it was started for; the text is meant for a person."""
 
 
@@ -39,6 +41,16 @@ def die_with(parent: int, number: signal.Signals) -> None:
     set_death_signal(number)
     if os.getppid() != parent:
         os.kill(os.getpid(), number)
+
+
+def die_with_parent() -> None:
+    """End by SIGTERM when the process that started this one ends, however it does.
+
+    A parent may have ended before this line is reached; one that wants even that to be noticed
+    puts its pid into MAINSTEM_PARENT_PID.
+    """
+    parent = os.environ.pop("MAINSTEM_PARENT_PID", None)
+    die_with(int(parent) if parent else os.getppid(), signal.SIGTERM)
 
 
 def list_children(parent: int) -> list[int]:
@@ -111,7 +123,7 @@ class Child:
             # The death signal fires when the thread that forked ends, not when the process does.
             raise RuntimeError(f"{self.name} has to be started from the main thread")
         self.log.parent.mkdir(parents=True, exist_ok=True)
-        with self.log.open("ab") as log:
+        with os.fdopen(_open_private(self.log, os.O_APPEND), "ab") as log:
             self._log_start = log.tell()
             try:
                 self._process = self._spawn(log.fileno())
@@ -140,6 +152,14 @@ class Child:
         if process.poll() is None:
             await _wait_for_end(process.pid)
         return process.wait()
+
+    async def run(self) -> int:
+        """Start it, and return its exit code once it has ended; cancelled, it ends too."""
+        self.start()
+        try:
+            return await self.wait()
+        finally:
+            await self.kill()
 
     async def stop(self, number: signal.Signals = signal.SIGTERM, *, timeout_seconds: float = 2.0) -> None:
         """Ask it to end, and kill it when it has not done so in time. Safe to repeat."""
@@ -215,9 +235,12 @@ async def _wait_for_end(pid: int) -> None:
 
 def write_private(file: Path, text: str) -> None:
     """Write a file that only this user can read, whatever the umask says."""
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "w") as stream:
+    with os.fdopen(_open_private(file, os.O_TRUNC), "w") as stream:
         stream.write(text)
+
+
+def _open_private(file: Path, flag: int) -> int:
+    return os.open(file, os.O_WRONLY | os.O_CREAT | flag, 0o600)
 
 
 async def wait_until(condition: Callable[[], bool], *, timeout_seconds: float) -> bool:

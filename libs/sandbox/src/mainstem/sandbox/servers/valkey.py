@@ -15,14 +15,14 @@ from mainstem.sandbox.servers.process import Child, ServerError, write_private
 class Valkey:
     """One Valkey, reached by TCP on loopback with a password, whose keys survive its end."""
 
-    def __init__(self, folder: Path, *, port: int) -> None:
+    def __init__(self, folder: Path, *, port: int, log: Path | None = None) -> None:
         self.port = port
         self._folder = folder.resolve()
         self._password = ""
         self.child = Child(
             "valkey",
             [find_valkey(), self._folder / "valkey.conf"],
-            log=self._folder / "valkey.log",
+            log=log or self._folder / "valkey.log",
             environment={"PATH": os.defpath},
             death_signal=signal.SIGTERM,
         )
@@ -51,9 +51,9 @@ class Valkey:
                 raise ServerError(f"valkey was not ready in time:\n{self.child.read_log_tail()}")
             await asyncio.sleep(0.01)
 
-    async def stop(self) -> None:
+    async def stop(self, *, timeout_seconds: float = 2.0) -> None:
         """Stop it, its keys on disk. Safe to repeat."""
-        await self.child.stop(signal.SIGTERM)
+        await self.child.stop(signal.SIGTERM, timeout_seconds=timeout_seconds)
 
     async def restart(self) -> None:
         """Stop it and start it again."""

@@ -1,0 +1,35 @@
+"""`mainstem sandbox`: the whole system on one machine."""
+
+import asyncio
+import os
+from pathlib import Path
+
+from cyclopts import App
+
+from mainstem.sandbox.servers.process import die_with_parent
+
+app = App(name="sandbox", help="The whole system on one machine, its outside world included.")
+
+
+@app.command
+def up(*, ephemeral: bool = False, valkey: bool = True, run: Path | None = None) -> None:
+    """Start everything and keep it running until Ctrl-C.
+
+    Args:
+        ephemeral: free ports, and fresh data that is thrown away.
+        valkey: start a Valkey; without one work is found by polling.
+        run: the folder for data, clock, logs and `stack.json`; `.run` by default.
+    """
+    die_with_parent()
+    # Loaded after the line above, since loading takes a while.
+    from mainstem.sandbox.up import keep_up  # noqa: PLC0415
+
+    asyncio.run(keep_up(ephemeral=ephemeral, valkey=valkey, run=run))
+
+
+@app.command
+def world() -> None:
+    """Serve the outside world of a stack: the stand-ins and their control; `up` starts this."""
+    from mainstem.sandbox.world import serve  # noqa: PLC0415 -- only this command needs it
+
+    serve(os.environ["MAINSTEM_HOST"], int(os.environ["MAINSTEM_PORT"]))

@@ -1,0 +1,195 @@
+"""A stack on disk: the folder of a run, its secrets, and `stack.json`, which says where everything is."""
+
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Self
+
+from mainstem.sandbox.servers.process import ServerError, write_private
+from mainstem.sandbox.servers.roles import SERVICES
+
+DEFAULT_RUN = Path(".run")
+
+
+class StackError(ServerError):
+    """A stack cannot be started as asked; the text is meant for a person."""
+
+
+@dataclass(frozen=True)
+class StripeAccess:
+    """Where the sandbox's Stripe is, and its one account's keys."""
+
+    api_base: str
+    api_key: str
+    webhook_secret: str
+    api_version: str
+
+
+@dataclass(frozen=True)
+class AcousticAccess:
+    """Where the sandbox's Acoustic is."""
+
+    api_base: str
+
+
+@dataclass(frozen=True)
+class Client:
+    """A client of the gateway, its secret in clear."""
+
+    client_id: str
+    client_secret: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Stack:
+    """Where the parts of a running stack are, as `stack.json` has it: base URLs, DSNs, credentials."""
+
+    gateway: str
+    ingest: str
+    sync: str
+    billing: str
+    sandbox: str
+    workers: dict[str, str]
+    """Where each worker serves its health, by service."""
+    database_url: str = field(repr=False)
+    """The owner's DSN."""
+    database_urls: dict[str, str] = field(repr=False)
+    """The DSN of each service, by service."""
+    redis_url: str = field(repr=False)
+    """With `--no-valkey` an address where nobody answers."""
+    stripe: StripeAccess = field(repr=False)
+    acoustic: AcousticAccess
+    clients: dict[str, Client]
+    clock_file: str
+    logs: str
+    pid: int
+    """The launcher's process; once it is gone, this file describes nothing that runs."""
+
+    def to_json(self) -> str:
+        """Return the content of `stack.json`."""
+        return json.dumps(asdict(self), indent=2) + "\n"
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Read the content of `stack.json`."""
+        fields = json.loads(text)
+        fields["stripe"] = StripeAccess(**fields["stripe"])
+        fields["acoustic"] = AcousticAccess(**fields["acoustic"])
+        fields["clients"] = {name: Client(**client) for name, client in fields["clients"].items()}
+        return cls(**fields)
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What only this run's parts know, chosen once a folder."""
+
+    logins: dict[str, str]
+    """Passwords in Postgres: of each service by its name, of the sandbox by `sandbox`."""
+    stripe_api_key: str
+    webhook_secret: str
+    acoustic_client_id: str
+    acoustic_client_secret: str
+    acoustic_refresh_token: str
+
+    @classmethod
+    def choose(cls) -> Self:
+        """Choose all of them at random."""
+        return cls(
+            logins={name: secrets.token_urlsafe(18) for name in (*SERVICES, "sandbox")},
+            stripe_api_key=f"sk_test_{secrets.token_hex(24)}",
+            webhook_secret=f"whsec_{secrets.token_hex(24)}",
+            acoustic_client_id=secrets.token_hex(8),
+            acoustic_client_secret=secrets.token_urlsafe(18),
+            acoustic_refresh_token=secrets.token_urlsafe(18),
+        )
+
+
+class RunFolder:
+    """The folder of one run: data, clock, logs, secrets; one launcher at a time holds it.
+
+    Args:
+        path: the folder, made where there is none; None for a fresh one that `close` removes.
+        stack_file: where `stack.json` is written; None for the folder itself.
+    """
+
+    def __init__(self, path: Path | None, *, stack_file: Path | None = None) -> None:
+        self._is_temporary = path is None
+        self.path = Path(tempfile.mkdtemp(prefix="mainstem-")) if path is None else path.absolute()
+        self.stack_file = (stack_file or self.path / "stack.json").absolute()
+        self.logs = self.path / "logs"
+        self.clock_file = self.path / "clock"
+        self._secrets_file = self.path / "secrets.json"
+        self.is_new = True
+        """Whether nothing ran in it before; known once it is open."""
+        self._lock: int | None = None
+
+    def open(self) -> None:
+        """Make the folder, take it for this process, and drop what the last run left to read.
+
+        Raises:
+            StackError: another launcher runs in it.
+        """
+        _make_folder(self.path, is_new=self._is_temporary)
+        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self._release()
+            raise StackError(
+                f"a stack runs in {self.path} already; stop it, or start another one with --ephemeral"
+            ) from None
+        self.is_new = not self._secrets_file.exists()
+        shutil.rmtree(self.logs, ignore_errors=True)
+        self.logs.mkdir()
+
+    def close(self) -> None:
+        """Give the folder back, and remove it if it was a fresh one. Safe to repeat."""
+        if self._lock is None:
+            return
+        if self._describes_us():
+            self.stack_file.unlink()
+        self._release()
+        if self._is_temporary:
+            shutil.rmtree(self.path)
+
+    def secrets(self) -> Secrets:
+        """Return the folder's secrets, chosen at its first run."""
+        if not self._secrets_file.exists():
+            write_private(self._secrets_file, json.dumps(asdict(Secrets.choose())))
+        return Secrets(**json.loads(self._secrets_file.read_text()))
+
+    def write_stack(self, stack: Stack) -> None:
+        """Put `stack.json` in place at once, readable for this user alone."""
+        _make_folder(self.stack_file.parent, is_new=False)
+        draft = self.stack_file.with_name(f"{self.stack_file.name}.{os.getpid()}")
+        write_private(draft, stack.to_json())
+        draft.rename(self.stack_file)
+
+    def _describes_us(self) -> bool:
+        """Whether the file is this launcher's, and not that of a stack that was started later."""
+        try:
+            return Stack.from_json(self.stack_file.read_text()).pid == os.getpid()
+        except (FileNotFoundError, ValueError, TypeError, KeyError):
+            return False
+
+    def _release(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+
+def _make_folder(path: Path, *, is_new: bool) -> None:
+    """Make a folder that others may enter, if we are root, but never list; an existing one stays as it is.
+
+    As root Postgres runs as another user, and its data stands in here.
+    """
+    if not path.exists():
+        path.mkdir(parents=True)
+        is_new = True
+    if is_new:
+        path.chmod(0o711 if os.geteuid() == 0 else 0o700)
