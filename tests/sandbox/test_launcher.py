@@ -71,8 +71,8 @@ async def answers(url: str) -> bool:
 async def comes_back(launcher: Launcher, name: str, former: int, url: str) -> None:
     assert await wait_until(lambda: launcher.pids[name] != former, timeout_seconds=10)
     async with asyncio.timeout(10):
-        while not await answers(url):
-            await asyncio.sleep(0.05)  # noqa: ASYNC110 -- another process sets no event of ours
+        while not await answers(url):  # noqa: ASYNC110 -- another process sets no event of ours
+            await asyncio.sleep(0.05)
 
 
 async def ask(url: str, question: str) -> object:
