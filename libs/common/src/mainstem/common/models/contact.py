@@ -75,7 +75,7 @@ class Delivery(Leased, table=True):
 
     `base` maps what was last sent to a hash of what it said; a null hash means that the platform's state
     is not known, so that row goes again. `is_unknown` says that the last request may or may not have been
-    acted on: after the next success the contact goes once more, a minute later.
+    acted on: after the next success the contact goes once more, at `confirm_at` (world time).
     """
 
     __tablename__ = "delivery"
@@ -90,6 +90,7 @@ class Delivery(Leased, table=True):
     sent: int = big_integer(0)
     base: dict[str, Any] | None = json_field("base")
     is_unknown: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
+    confirm_at: datetime | None = None
     traceparent: str | None = None
     wanted_at: datetime
     sent_at: datetime | None = None
@@ -127,3 +128,14 @@ class Slot(SQLModel, table=True):
     lease_owner: str | None = None
     lease_token: UUID | None = None
     lease_expires_at: datetime | None = None
+
+
+class SlotHolder(SQLModel, table=True):
+    """A worker that shares a platform's slots: they are divided by how many of these are live."""
+
+    __tablename__ = "slot_holder"
+    __table_args__ = {"schema": "contact"}
+
+    platform: str = Field(primary_key=True)
+    owner: str = Field(primary_key=True)
+    expires_at: datetime

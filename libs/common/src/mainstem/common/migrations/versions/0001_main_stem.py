@@ -36,6 +36,7 @@ STATEMENTS = """
       sent BIGINT DEFAULT 0 NOT NULL,
       base JSONB,
       is_unknown BOOLEAN DEFAULT false NOT NULL,
+      confirm_at TIMESTAMP WITH TIME ZONE,
       traceparent VARCHAR,
       wanted_at TIMESTAMP WITH TIME ZONE NOT NULL,
       sent_at TIMESTAMP WITH TIME ZONE,
@@ -87,6 +88,13 @@ STATEMENTS = """
       lease_token UUID,
       lease_expires_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (platform, number)
+    );
+
+    CREATE TABLE contact.slot_holder (
+      platform VARCHAR NOT NULL,
+      owner VARCHAR NOT NULL,
+      expires_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (platform, owner)
     );
 
     CREATE TABLE gateway.api_client (
