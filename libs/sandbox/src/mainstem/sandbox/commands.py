@@ -28,6 +28,22 @@ def up(*, ephemeral: bool = False, valkey: bool = True, run: Path | None = None)
 
 
 @app.command
+def demo(*, valkey: bool = True, scramble: bool = False, run: Path | None = None) -> None:
+    """Play a subscription's life on a stack of its own; the exit code says whether all went as it should.
+
+    Args:
+        valkey: start a Valkey; without one work is found by polling.
+        scramble: hold each step's webhooks, then send each twice, the last first.
+        run: the folder for `stack.json`; `.run` by default.
+    """
+    die_with_parent()
+    from mainstem.sandbox.demo.command import run_demo  # noqa: PLC0415 -- see `up`
+
+    if not asyncio.run(run_demo(valkey=valkey, scramble=scramble, run=run)):
+        raise SystemExit(1)
+
+
+@app.command
 def world() -> None:
     """Serve the outside world of a stack: the stand-ins and their control; `up` starts this."""
     from mainstem.sandbox.world import serve  # noqa: PLC0415 -- only this command needs it
