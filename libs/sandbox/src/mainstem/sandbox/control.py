@@ -46,6 +46,7 @@ class Control:
         self._timeline = timeline
         self._pipeline = pipeline
         self._reset = reset
+        self._releasing = 0
 
     def calls(self) -> list[Call]:
         """Return every call, in the order in which requests are matched."""
@@ -139,7 +140,8 @@ class Control:
 
     async def _outstanding(self) -> Outstanding:
         # Asked before the database: a webhook that leaves this count is recorded there.
-        pending = sum(stand_in.pending() for stand_in in self._stand_ins.values())
+        # A release sends one by one, so between two of them nothing is pending but the release itself.
+        pending = self._releasing + sum(stand_in.pending() for stand_in in self._stand_ins.values())
         return await self._database().outstanding(self._timeline.now(), webhooks_pending=pending)
 
     async def _empty(self, _: Request) -> Response:
@@ -162,7 +164,11 @@ class Control:
     async def _release(self, request: Request) -> Response:
         sender = self._sender(request)
         order, times = read_release(await read_object(request))
-        return JSONResponse({"released": sender.release(order, times)})
+        self._releasing += 1
+        try:
+            return JSONResponse({"released": await sender.release(order=order, times=times)})
+        finally:
+            self._releasing -= 1
 
     def _database(self) -> Pipeline:
         if self._pipeline is None:

@@ -71,6 +71,9 @@ class Sender(Protocol):
         """Keep what would be sent from now on, until the release. Safe to repeat."""
         ...
 
-    def release(self, order: Order = "recorded", times: int = 1) -> int:
-        """Queue what was held, each so many times, and return how many that are; hold nothing further."""
+    async def release(self, *, order: Order = "recorded", times: int = 1) -> int:
+        """Send what was held, each so many times, one after the other, and hold nothing further.
+
+        Return how many were held.
+        """
         ...

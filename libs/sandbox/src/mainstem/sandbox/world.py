@@ -1,0 +1,158 @@
+"""The outside world as one application on one loopback port: every stand-in, their faults and the control."""
+
+import asyncio
+import ipaddress
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
+
+import structlog
+from pydantic import SecretStr
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+
+from mainstem.common.settings import Settings, SettingsError, env
+from mainstem.sandbox.acoustic.account import Account
+from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
+from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.control import Control
+from mainstem.sandbox.faults import ClosingApp, FaultMiddleware, Faults
+from mainstem.sandbox.settled import Pipeline
+from mainstem.sandbox.standin import StandIn
+from mainstem.sandbox.timeline import Timeline
+
+log = structlog.get_logger()
+
+
+class WorldSettings(Settings):
+    """What the world's process is told: the services' own credentials, so that both sides agree."""
+
+    clock_file: Path = env("MAINSTEM_CLOCK_FILE", "The world's clock, made if there is none.")
+    stripe_api_key: SecretStr = env("STRIPE_API_KEY", "The key that the Stripe stand-in accepts.")
+    client_id: str = env("CTMS_ACOUSTIC_CLIENT_ID", "Acoustic's client.")
+    client_secret: SecretStr = env("CTMS_ACOUSTIC_CLIENT_SECRET", "Acoustic's client secret.")
+    refresh_token: SecretStr = env("CTMS_ACOUSTIC_REFRESH_TOKEN", "Acoustic's refresh token.")
+    main_table_id: str = env("CTMS_ACOUSTIC_MAIN_TABLE_ID", "Acoustic's main table.")
+    newsletter_table_id: str = env("CTMS_ACOUSTIC_NEWSLETTER_TABLE_ID", "Acoustic's newsletter table.")
+    product_table_id: str = env("CTMS_ACOUSTIC_PRODUCT_SUBSCRIPTIONS_ID", "Acoustic's product table.")
+    database_url: SecretStr | None = env(
+        "MAINSTEM_SANDBOX_DATABASE_URL", "The pipeline's database, by the sandbox's own login.", default=None
+    )
+    webhook_url: str | None = env(
+        "MAINSTEM_SANDBOX_WEBHOOK_URL", "Where Stripe's webhooks go; none are sent without it.", default=None
+    )
+    webhook_secret: SecretStr | None = env(
+        "MAINSTEM_SANDBOX_WEBHOOK_SECRET", "What Stripe's webhooks are signed with.", default=None
+    )
+    webhook_api_version: str | None = env(
+        "MAINSTEM_SANDBOX_WEBHOOK_API_VERSION", "The webhooks' era; today's by default.", default=None
+    )
+
+    def contradictions(self) -> list[str]:
+        """Return what cannot be meant together."""
+        if (self.webhook_url is None) != (self.webhook_secret is None):
+            return ["MAINSTEM_SANDBOX_WEBHOOK_URL and MAINSTEM_SANDBOX_WEBHOOK_SECRET go together"]
+        return []
+
+    def account(self) -> Account:
+        """Return Acoustic's account."""
+        return Account(
+            client_id=self.client_id,
+            client_secret=self.client_secret.get_secret_value(),
+            refresh_token=self.refresh_token.get_secret_value(),
+            main_table_id=self.main_table_id,
+            newsletter_table_id=self.newsletter_table_id,
+            product_table_id=self.product_table_id,
+        )
+
+
+async def _leave_bare(_: StandIn) -> None:
+    """Give the stand-in nothing."""
+
+
+class World:
+    """The stand-ins, and what is done to them, behind one application.
+
+    Args:
+        clock: the world's time.
+        stand_ins: the providers and platforms.
+        pipeline: the services' tables; without them nothing can be called settled.
+        furnish: gives a stand-in what it begins with, at the start and after each reset.
+    """
+
+    def __init__(
+        self,
+        clock: MovableClock,
+        stand_ins: Sequence[StandIn],
+        *,
+        pipeline: Pipeline | None = None,
+        furnish: Callable[[StandIn], Awaitable[None]] = _leave_bare,
+    ) -> None:
+        self.faults = Faults()
+        self.timeline = Timeline(clock, stand_ins)
+        self._stand_ins = stand_ins
+        self._pipeline = pipeline
+        self._furnish = furnish
+        control = Control(stand_ins, self.faults, self.timeline, pipeline, self._reset)
+        self._routes = Starlette(
+            routes=[
+                Route("/__lbheartbeat__", _is_alive),
+                Route("/__heartbeat__", _is_alive),
+                Mount("/_sandbox", app=control.app()),
+                *(Mount(f"/{stand_in.name}", routes=stand_in.routes) for stand_in in stand_ins),
+            ],
+            lifespan=self._live,
+        )
+
+    def app(self) -> ClosingApp:
+        """Return the application, with the scripted faults and Acoustic's limit around it."""
+        app: ClosingApp = FaultMiddleware(self._routes, self.faults)
+        for stand_in in self._stand_ins:
+            if isinstance(stand_in, AcousticStandIn):
+                app = stand_in.limited(app)
+        return app
+
+    @asynccontextmanager
+    async def _live(self, _: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            if self._pipeline is not None:
+                await self._pipeline.start()
+                stack.push_async_callback(self._pipeline.stop)
+            for stand_in in self._stand_ins:
+                await stand_in.start()
+                stack.push_async_callback(stand_in.stop)
+                await self._furnish(stand_in)
+            passing = asyncio.create_task(self.timeline.run())
+            stack.push_async_callback(_end, passing)
+            yield
+
+    async def _reset(self, stand_in: StandIn) -> None:
+        await stand_in.reset()
+        await self._furnish(stand_in)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError):
+        await task
+
+
+async def _is_alive(_: Request) -> Response:
+    """Answer once the stand-ins have started: before that, nobody listens."""
+    return JSONResponse({"status": "OK"})
+
+
+def require_loopback(host: str) -> None:
+    """Pass if nobody but this machine reaches the address: the world's secrets are no secrets.
+
+    Raises:
+        SettingsError: it is another address, or a name.
+    """
+    try:
+        is_loopback = ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        is_loopback = False
+    if not is_loopback:
+        raise SettingsError([f"the sandbox serves on loopback only, such as 127.0.0.1, not on {host}"])
