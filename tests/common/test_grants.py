@@ -1,4 +1,3 @@
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import asyncpg
@@ -52,8 +51,8 @@ class Expectation:
 
 
 @pytest.fixture
-async def owner(connect: Connect) -> AsyncIterator[Connection]:
-    yield await connect("owner")
+async def owner(connect: Connect) -> Connection:
+    return await connect("owner")
 
 
 async def list_expectations(owner: Connection) -> list[Expectation]:
