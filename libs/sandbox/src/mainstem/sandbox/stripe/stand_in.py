@@ -1,0 +1,162 @@
+"""The stand-in for Stripe, as the sandbox's world composes it."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from http import HTTPStatus
+from typing import Any, Literal
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from mainstem.common.clock import Clock
+from mainstem.sandbox.faults import Faults
+from mainstem.sandbox.stripe import calendar, versions, webhook_endpoints
+from mainstem.sandbox.stripe.account import Account, Dunning
+from mainstem.sandbox.stripe.answering import Call, Edge, Handler, present
+from mainstem.sandbox.stripe.endpoints import ENDPOINTS
+from mainstem.sandbox.stripe.errors import StripeError
+from mainstem.sandbox.stripe.store import Json
+from mainstem.sandbox.stripe.versions import Era
+from mainstem.sandbox.stripe.webhooks import Backoff, Sender
+
+_EVERY_METHOD = ["DELETE", "GET", "PATCH", "POST", "PUT"]
+
+
+class StripeStandIn:
+    """One Stripe account on loopback; `start` begins to send webhooks, `stop` ends that.
+
+    Args:
+        clock: the world's time; the composition root moves it and then calls `fall_due`.
+        faults: scripted faults of what is sent (target `stripe.webhook`).
+        api_key: the account's secret key.
+        api_version: the account's version, for requests and endpoints that name none.
+        dunning: what is done about unpaid invoices.
+        backoff: when a webhook that failed is sent again, in machine time.
+    """
+
+    name = "stripe"
+
+    def __init__(
+        self,
+        clock: Clock,
+        faults: Faults,
+        *,
+        api_key: str,
+        api_version: str = versions.TODAY,
+        dunning: Dunning | None = None,
+        backoff: Backoff | None = None,
+    ) -> None:
+        self._make_account = partial(Account, clock, api_version=api_version, dunning=dunning)
+        self._faults = faults
+        self._api_key = api_key
+        self._backoff = backoff
+        self._standing: list[tuple[Json, str]] = []
+        self._running = False
+        self._begin()
+        self.routes: Sequence[BaseRoute] = [
+            *(Route(path, self._endpoint(handler), methods=[method]) for method, path, handler in ENDPOINTS),
+            Route("/{path:path}", self._endpoint(_unrecognized), methods=_EVERY_METHOD),
+        ]
+
+    def _begin(self) -> None:
+        self.account = self._make_account()
+        self._edge = Edge(self.account, self._api_key)
+        self._sender = Sender(self.account, self._faults, self._backoff)
+
+    def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
+        async def endpoint(request: Request) -> Response:
+            if handler is _unrecognized:
+                request.path_params["id"] = f"{request.method}: /{request.path_params['path']}"
+            return await self._edge.answer(request, handler)
+
+        return endpoint
+
+    def add_endpoint(
+        self,
+        url: str,
+        *,
+        secret: str,
+        api_version: str | None = None,
+        enabled_events: Sequence[str] = ("*",),
+    ) -> str:
+        """Register a webhook endpoint that outlives `reset`, and return its id.
+
+        Raises:
+            StripeError: the URL is not on loopback, or there is no such version.
+        """
+        wanted: Json = {"enabled_events": list(enabled_events), "url": url}
+        if api_version is not None:
+            wanted["api_version"] = api_version
+        endpoint = webhook_endpoints.create(self.account, wanted, secret=secret)
+        self._standing.append((wanted, secret))
+        return str(endpoint["id"])
+
+    def next_due(self) -> datetime | None:
+        """Return the world time of the next renewal, trial's end, retry of a payment and the like."""
+        first = self.account.agenda.first()
+        return None if first is None else datetime.fromtimestamp(first, UTC)
+
+    async def fall_due(self, at: datetime) -> None:
+        """Do all that is due at `at` or before, each thing at its own instant."""
+        calendar.fall_due(self.account, int(at.timestamp()))
+
+    async def drain(self) -> None:
+        """Return when every webhook queued now is answered, or has failed and waits for its retry."""
+        await self._sender.drain()
+
+    def pending(self) -> int:
+        """Return how many webhooks are queued, under way or wait for a retry, held ones aside."""
+        return self._sender.pending()
+
+    def hold(self) -> None:
+        """Keep webhooks back from now on; safe to repeat."""
+        self._sender.hold()
+
+    def held(self) -> int:
+        """Return how many webhooks are kept back."""
+        return self._sender.held()
+
+    async def release(self, order: Literal["recorded", "reversed"] = "recorded", times: int = 1) -> int:
+        """Send what was kept back, one after the other, each so many times; return how many there were."""
+        return await self._sender.release(order=order, times=times)
+
+    def holds(self) -> dict[str, Any]:
+        """Return every object, kind by kind, as today's version shows it, the oldest first."""
+        store = self.account.store
+        return {
+            kind: [present(self.account, held, Era.TODAY, []) for held in store.shelf(kind)]
+            for kind in store.kinds()
+        } | {"event": [present(self.account, event, Era.TODAY, []) for event in self.account.events]}
+
+    def received(self) -> list[dict[str, Any]]:
+        """Return the requests that were answered, the oldest first; the last thousand."""
+        return list(self._edge.received)
+
+    async def reset(self) -> None:
+        """Forget everything but the endpoints that `add_endpoint` registered; safe to repeat."""
+        await self._sender.stop()
+        self._begin()
+        for wanted, secret in self._standing:
+            webhook_endpoints.create(self.account, wanted, secret=secret)
+        if self._running:
+            self._sender.start()
+
+    async def start(self) -> None:
+        """Begin to send webhooks."""
+        self._running = True
+        self._sender.start()
+
+    async def stop(self) -> None:
+        """Stop sending webhooks; safe to repeat."""
+        self._running = False
+        await self._sender.stop()
+
+
+def _unrecognized(call: Call) -> Any:
+    raise StripeError(
+        f"Unrecognized request URL ({call.id}). Please see https://stripe.com/docs or we can help at "
+        "https://support.stripe.com/.",
+        status=HTTPStatus.NOT_FOUND,
+    )

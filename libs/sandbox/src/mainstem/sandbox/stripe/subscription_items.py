@@ -1,0 +1,69 @@
+"""The calls about one item of a subscription."""
+
+from mainstem.sandbox.stripe import ending, listing, params, subscriptions
+from mainstem.sandbox.stripe.account import Account
+from mainstem.sandbox.stripe.compose import items_of
+from mainstem.sandbox.stripe.errors import StripeError
+from mainstem.sandbox.stripe.form import Tree
+from mainstem.sandbox.stripe.paging import Page
+from mainstem.sandbox.stripe.params import Fields
+from mainstem.sandbox.stripe.store import Json
+from mainstem.sandbox.stripe.terms import UPDATE
+
+_PRORATION: Fields = {"proration_behavior": UPDATE["proration_behavior"]}
+_CHANGE: Fields = {
+    **_PRORATION,
+    "metadata": params.metadata,
+    "price": params.identifier,
+    "quantity": params.count,
+}
+
+
+def create(account: Account, given: Tree) -> Json:
+    """Add an item to a subscription."""
+    fields = {**_CHANGE, "subscription": params.identifier}
+    wanted = params.read(given, fields, required=("subscription", "price"))
+    subscription = account.store.get("subscription", wanted.pop("subscription"), param="subscription")
+    _change(account, subscription, wanted)
+    return account.store.get("subscription_item", subscription["items"][-1])
+
+
+def retrieve(account: Account, given: str) -> Json:
+    """Return an item."""
+    return account.store.get("subscription_item", given)
+
+
+def update(account: Account, given: str, tree: Tree) -> Json:
+    """Change an item."""
+    item = retrieve(account, given)
+    wanted = params.read(tree, _CHANGE)
+    _change(account, _parent(account, item), {**wanted, "id": given})
+    return item
+
+
+def delete(account: Account, given: str, tree: Tree) -> Json:
+    """Remove an item; the last one stays."""
+    item = retrieve(account, given)
+    wanted = params.read(tree, _PRORATION)
+    _change(account, _parent(account, item), {**wanted, "id": given, "deleted": True})
+    return account.store.stub("subscription_item", given) or {}
+
+
+def list_all(account: Account, given: Tree) -> Page[Json]:
+    """Return a page of the items of one subscription, in its order."""
+    rest = dict(given)
+    name = params.read({"subscription": rest.pop("subscription", "")}, {"subscription": params.identifier})
+    subscription = account.store.get("subscription", name["subscription"], param="subscription")
+    parts = items_of(account.store, subscription)
+    return listing.list_parts("/v1/subscription_items", parts, rest, "subscription_item")
+
+
+def _parent(account: Account, item: Json) -> Json:
+    return account.store.get("subscription", item["subscription"])
+
+
+def _change(account: Account, subscription: Json, wanted: Json) -> None:
+    if not ending.is_live(subscription):
+        raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
+    behavior = {name: wanted.pop(name) for name in ("proration_behavior",) if name in wanted}
+    subscriptions.change(account, subscription, {**behavior, "items": [wanted]})

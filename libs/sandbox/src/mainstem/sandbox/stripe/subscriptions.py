@@ -1,0 +1,116 @@
+"""Subscriptions after their beginning: changed and ended by requests."""
+
+from typing import Any
+
+from mainstem.sandbox.stripe import (
+    billing,
+    collection,
+    ending,
+    items,
+    params,
+    payment_methods,
+    prorations,
+    renewals,
+)
+from mainstem.sandbox.stripe.account import Account
+from mainstem.sandbox.stripe.compose import items_of
+from mainstem.sandbox.stripe.errors import StripeError, no_such
+from mainstem.sandbox.stripe.form import Tree
+from mainstem.sandbox.stripe.periods import Interval, Period
+from mainstem.sandbox.stripe.pricing import interval_of
+from mainstem.sandbox.stripe.store import Json
+from mainstem.sandbox.stripe.terms import AFTER_THE_END, CANCEL, UPDATE, check_moments, settings
+
+
+def retrieve(account: Account, given: str) -> Json:
+    """Return a subscription, also one that has ended."""
+    return account.store.get("subscription", given)
+
+
+def update(account: Account, given: str, tree: Tree) -> Json:
+    """Change a subscription; a change that is charged at once is collected."""
+    subscription = retrieve(account, given)
+    wanted = params.read(tree, UPDATE)
+    if not ending.is_live(subscription) and not wanted.keys() <= AFTER_THE_END:
+        raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
+    _own_method(account, subscription, wanted)
+    check_moments(account.now, wanted)
+    change(account, subscription, wanted)
+    return subscription
+
+
+def _own_method(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+    method = wanted.get("default_payment_method")
+    if method is not None:
+        customer = account.store.get("customer", subscription["customer"])
+        payment_methods.of_customer(account, customer, method, param="default_payment_method")
+
+
+def change(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+    """Change a subscription as the parameters, read, want it."""
+    with account.changing(subscription, "customer.subscription.updated"):
+        interval = _interval(account, subscription)
+        _change_items(account, subscription, wanted)
+        settings(subscription, wanted)
+        invoice = _reckon(account, subscription, wanted, interval)
+        ending.change_end(account, subscription, wanted)
+    if invoice is not None:
+        collection.open_and_attempt(account, invoice)
+
+
+def _interval(account: Account, subscription: Json) -> Interval:
+    first = items_of(account.store, subscription)[0]
+    return interval_of(account.store.get("price", first["price"]))
+
+
+def _change_items(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+    prorated = wanted.get("proration_behavior") != "none" and subscription["status"] != "trialing"
+    if wanted.get("items"):
+        items.change(account, subscription, wanted["items"], prorated=prorated)
+
+
+def _reckon(account: Account, subscription: Json, wanted: dict[str, Any], interval: Interval) -> Json | None:
+    """Return the draft of what is charged at once, None if nothing is."""
+    if wanted.get("trial_end") is not None:
+        return _change_trial(account, subscription, wanted["trial_end"])
+    if subscription["status"] == "trialing":
+        return None
+    if wanted.get("billing_cycle_anchor") == "now" or _interval(account, subscription) != interval:
+        return renewals.turn(account, subscription, "subscription_update", anchor=account.now)
+    if wanted.get("proration_behavior") == "always_invoice" and wanted.get("items"):
+        return billing.draft(account, subscription, "subscription_update", period=None)
+    return None
+
+
+def _change_trial(account: Account, subscription: Json, end: int | str) -> Json | None:
+    if end == "now":
+        if subscription["status"] != "trialing":
+            return None
+        subscription["trial_end"] = account.now
+        return renewals.turn(account, subscription, "subscription_update", anchor=account.now)
+    begun = subscription["trial_start"] if subscription["status"] == "trialing" else account.now
+    facts = {"billing_cycle_anchor": end, "status": "trialing", "trial_end": end, "trial_start": begun}
+    subscription |= {**facts, "_noticed": False}
+    renewals.set_period(account, subscription, Period(begun, int(end)))
+    return None
+
+
+def cancel(account: Account, given: str, tree: Tree) -> Json:
+    """End a subscription at once.
+
+    Raises:
+        StripeError: there is none with this id, or it has ended already.
+    """
+    subscription = retrieve(account, given)
+    wanted = params.read(tree, CANCEL)
+    if not ending.is_live(subscription):
+        raise no_such("subscription", given)
+    settings(subscription, wanted)
+    if wanted.get("prorate") and subscription["status"] != "trialing":
+        for item in items_of(account.store, subscription):
+            prorations.credit(account, subscription, prorations.share_of(account, item))
+    if wanted.get("invoice_now"):
+        invoice = billing.draft(account, subscription, "subscription_update", period=None)
+        collection.open_and_attempt(account, invoice)
+    ending.end(account, subscription, reason="cancellation_requested")
+    return subscription
