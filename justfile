@@ -13,15 +13,17 @@ python_files := "libs services tests bench"
 default:
     @exec {{just_executable()}} --list --unsorted
 
+# MAINSTEM_PARENT_PID: a launcher ends with the `just` that started it, even one that ended at once.
+
 # Play a subscription's life through the whole system and show each stop.
 [group("run")]
 demo *args:
-    @exec {{bin}}/mainstem sandbox demo "$@"
+    @MAINSTEM_PARENT_PID=$PPID exec {{bin}}/mainstem sandbox demo "$@"
 
 # Start the whole system and keep it running (--ephemeral: free ports, fresh data).
 [group("run")]
 up *args:
-    @exec {{bin}}/mainstem sandbox up "$@"
+    @MAINSTEM_PARENT_PID=$PPID exec {{bin}}/mainstem sandbox up "$@"
 
 # Run every check: format, lint, types, floors, tests, docs.
 [group("check")]

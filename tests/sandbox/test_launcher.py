@@ -19,11 +19,12 @@ import tiny_stack
 from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.servers.process import ServerError, wait_until
+from mainstem.sandbox.servers.process import ServerError, list_children, wait_until
 from mainstem.sandbox.stack import Stack
 
 pytestmark = pytest.mark.slow
 
+ROOT = Path(__file__).parents[2]
 REPORTS: list[tuple[str, str]] = []
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]
 
@@ -237,3 +238,47 @@ async def test_no_launcher_outlives_who_started_it(number: signal.Signals) -> No
     os.kill(parent.pid, number)
     assert await all_end([parent.pid, *pids])
     parent.wait()
+
+
+def list_descendants(pid: int) -> list[int]:
+    children = list_children(pid)
+    return [*children, *(found for child in children for found in list_descendants(child))]
+
+
+def start_by_just(run: Path) -> "subprocess.Popen[bytes]":
+    arguments = ("up", "--ephemeral", "--no-valkey", "--run", run)
+    return subprocess.Popen([ROOT / "just", *arguments], stderr=subprocess.DEVNULL, start_new_session=True)
+
+
+def is_just(pid: int) -> bool:
+    """Whether the wrapper has set up what was missing, and become just."""
+    return Path(f"/proc/{pid}/comm").read_text().strip() == "just"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("link", ["just", "launcher"])
+async def test_no_part_outlives_any_link_of_the_chain(
+    tmp_path: Path, link: str, number: signal.Signals
+) -> None:
+    # The wrapper becomes just, and just's shell becomes the launcher: these are all the pids there are.
+    just = start_by_just(tmp_path)
+    assert await wait_until((tmp_path / "stack.json").exists, timeout_seconds=60)
+    launcher = Stack.from_json((tmp_path / "stack.json").read_text()).pid
+    assert list_children(just.pid) == [launcher]
+    pids = list_descendants(just.pid)
+    os.kill({"just": just.pid, "launcher": launcher}[link], number)
+    assert await all_end(pids)
+    just.wait()
+
+
+@pytest.mark.parametrize("delay_seconds", [0.02, 0.1, 0.3, 1.0])
+async def test_no_launcher_is_left_by_a_just_that_is_killed_at_once(
+    tmp_path: Path, delay_seconds: float
+) -> None:
+    just = start_by_just(tmp_path)
+    assert await wait_until(lambda: is_just(just.pid) and list_children(just.pid) != [], timeout_seconds=60)
+    await asyncio.sleep(delay_seconds)
+    pids = list_descendants(just.pid)
+    just.kill()
+    just.wait()
+    assert await all_end(pids)

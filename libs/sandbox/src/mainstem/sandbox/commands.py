@@ -3,16 +3,19 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Annotated
 
-from cyclopts import App
+from cyclopts import App, Parameter
 
 from mainstem.sandbox.servers.process import die_with_parent
+
+Flag = Annotated[bool, Parameter(negative="")]
 
 app = App(name="sandbox", help="The whole system on one machine, its outside world included.")
 
 
 @app.command
-def up(*, ephemeral: bool = False, valkey: bool = True, run: Path | None = None) -> None:
+def up(*, ephemeral: Flag = False, valkey: bool = True, run: Path | None = None) -> None:
     """Start everything and keep it running until Ctrl-C.
 
     Args:
@@ -28,7 +31,7 @@ def up(*, ephemeral: bool = False, valkey: bool = True, run: Path | None = None)
 
 
 @app.command
-def demo(*, valkey: bool = True, scramble: bool = False, run: Path | None = None) -> None:
+def demo(*, valkey: bool = True, scramble: Flag = False, run: Path | None = None) -> None:
     """Play a subscription's life on a stack of its own; the exit code says whether all went as it should.
 
     Args:
