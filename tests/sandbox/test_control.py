@@ -14,6 +14,7 @@ from serving import serving
 
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.faults import Faults
 from mainstem.sandbox.timeline import StuckError, Timeline
 from mainstem.sandbox.world import World
 
@@ -35,7 +36,7 @@ def later(clock: MovableClock) -> datetime:
 
 @pytest.fixture
 async def http(clock: MovableClock, almanac: Almanac) -> AsyncIterator[httpx.AsyncClient]:
-    world = World(clock, [almanac, AcousticStandIn(clock, ACCOUNT)])
+    world = World(clock, [almanac, AcousticStandIn(clock, ACCOUNT)], Faults())
     async with serving(world.app()) as base, httpx.AsyncClient(base_url=base) as http:
         yield http
 

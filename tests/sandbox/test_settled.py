@@ -12,6 +12,7 @@ from servers import Database
 from serving import serving
 
 from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.faults import Faults
 from mainstem.sandbox.settled import Pipeline
 from mainstem.sandbox.world import World
 
@@ -49,7 +50,7 @@ async def owner(database: Database) -> AsyncIterator[Any]:
 
 @pytest.fixture
 async def http(database: Database, clock: MovableClock, almanac: Almanac) -> AsyncIterator[httpx.AsyncClient]:
-    world = World(clock, [almanac], pipeline=Pipeline(database.urls["sandbox"]))
+    world = World(clock, [almanac], Faults(), pipeline=Pipeline(database.urls["sandbox"]))
     async with serving(world.app()) as base, httpx.AsyncClient(base_url=base) as http:
         yield http
 
@@ -221,7 +222,7 @@ async def test_the_sandbox_can_only_read_and_empty(database: Database) -> None:
 
 
 async def test_a_database_that_is_away_is_a_503_with_a_reason(clock: MovableClock, almanac: Almanac) -> None:
-    world = World(clock, [almanac], pipeline=Pipeline("postgresql://a:b@127.0.0.1:1/none"))
+    world = World(clock, [almanac], Faults(), pipeline=Pipeline("postgresql://a:b@127.0.0.1:1/none"))
     async with serving(world.app()) as base, httpx.AsyncClient(base_url=base) as http:
         answer = await http.get("/_sandbox/settled")
     assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")

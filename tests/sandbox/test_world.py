@@ -1,23 +1,41 @@
+import asyncio
 import re
 import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
+import stripe
 from acoustic_calls import ACCOUNT
 from almanac import Almanac
+from pydantic import SecretStr
 from servers import Database
 from serving import serving
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
 
 from mainstem.common.settings import SettingsError
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.faults import Faults
 from mainstem.sandbox.settled import Pipeline
 from mainstem.sandbox.standin import StandIn
-from mainstem.sandbox.world import World, require_loopback
+from mainstem.sandbox.world import World, WorldSettings, build_world, require_loopback
+
+# The SDK still hands httpx its bytes as `data`.
+pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "sandbox.md"
 
@@ -50,7 +68,7 @@ def clock(tmp_path: Path) -> MovableClock:
 @pytest.fixture
 async def http(clock: MovableClock, database: Database) -> AsyncIterator[httpx.AsyncClient]:
     stand_ins: list[StandIn] = [Almanac(clock, "stripe"), AcousticStandIn(clock, ACCOUNT)]
-    world = World(clock, stand_ins, pipeline=Pipeline(database.urls["sandbox"]))
+    world = World(clock, stand_ins, Faults(), pipeline=Pipeline(database.urls["sandbox"]))
     async with serving(world.app()) as base, httpx.AsyncClient(base_url=base) as http:
         yield http
 
@@ -80,21 +98,202 @@ def test_loopback_is_accepted(host: str) -> None:
     require_loopback(host)
 
 
-async def test_a_stand_in_is_furnished_at_the_start_and_after_a_reset(clock: MovableClock) -> None:
-    furnished: list[str] = []
-
-    async def furnish(stand_in: StandIn) -> None:
-        furnished.append(stand_in.name)
-
-    world = World(clock, [Almanac(clock, "one"), Almanac(clock, "two")], furnish=furnish)
-    async with serving(world.app()) as base, httpx.AsyncClient(base_url=base) as http:
-        assert furnished == ["one", "two"]
-        await http.post("/_sandbox/two/reset")
-    assert furnished == ["one", "two", "two"]
-
-
 async def test_stand_ins_stop_with_the_world(clock: MovableClock) -> None:
     almanac = Almanac(clock)
-    async with serving(World(clock, [almanac]).app()):
+    async with serving(World(clock, [almanac], Faults()).app()):
         assert almanac.is_started
     assert not almanac.is_started
+
+
+SECRET = "whsec_test"
+
+
+class Receiver:
+    """Takes Stripe's webhooks, and keeps what was signed for it."""
+
+    def __init__(self) -> None:
+        self.events: list[Any] = []
+        self.app = Starlette(routes=[Route("/webhooks/stripe", self._receive, methods=["POST"])])
+
+    async def _receive(self, request: Request) -> Response:
+        body = await request.body()
+        signature = request.headers["stripe-signature"]
+        self.events.append(stripe.Webhook.construct_event(body, signature, SECRET, tolerance=300))
+        return Response(status_code=202)
+
+    def types(self) -> list[str]:
+        return [event.type for event in self.events]
+
+
+@pytest.fixture
+def receiver() -> Receiver:
+    return Receiver()
+
+
+@pytest.fixture
+async def settings(tmp_path: Path, receiver: Receiver) -> AsyncIterator[WorldSettings]:
+    async with serving(receiver.app) as base:
+        yield WorldSettings(
+            clock_file=tmp_path / "clock",
+            stripe_api_key=SecretStr("sk_test_world"),
+            client_id="client",
+            client_secret=SecretStr("secret"),
+            refresh_token=SecretStr("refresh"),
+            main_table_id="1",
+            newsletter_table_id="9",
+            product_table_id="10",
+            webhook_url=f"{base}/webhooks/stripe",
+            webhook_secret=SecretStr(SECRET),
+        )
+
+
+@pytest.fixture
+async def world(settings: WorldSettings) -> AsyncIterator[httpx.AsyncClient]:
+    async with (
+        serving(build_world(settings).app()) as base,
+        httpx.AsyncClient(base_url=base, timeout=30) as http,
+    ):
+        yield http
+
+
+@pytest.fixture
+async def seller(world: httpx.AsyncClient) -> AsyncIterator[stripe.StripeClient]:
+    client = stripe.HTTPXClient()
+    yield stripe.StripeClient(
+        "sk_test_world",
+        base_addresses={"api": f"{world.base_url}/stripe"},
+        http_client=client,
+        max_network_retries=0,
+    )
+    await client.close_async()  # type: ignore[no-untyped-call]
+
+
+async def _subscribe(seller: stripe.StripeClient) -> str:
+    product = await seller.v1.products.create_async({"name": "One"})
+    price = await seller.v1.prices.create_async(
+        {"product": product.id, "currency": "usd", "unit_amount": 999, "recurring": {"interval": "month"}}
+    )
+    customer = await seller.v1.customers.create_async({"description": "somebody"})
+    method = await seller.v1.payment_methods.attach_async("pm_card_visa", {"customer": customer.id})
+    subscription = await seller.v1.subscriptions.create_async(
+        {"customer": customer.id, "items": [{"price": price.id}], "default_payment_method": method.id}
+    )
+    return subscription.id
+
+
+async def _drained(world: httpx.AsyncClient) -> None:
+    for _ in range(500):
+        events = (await world.get("/_sandbox/stripe")).json()["event"]
+        if not any(event["pending_webhooks"] for event in events):
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError("webhooks are still on their way")
+
+
+async def test_the_sdk_subscribes_and_signed_webhooks_arrive(
+    world: httpx.AsyncClient, seller: stripe.StripeClient, receiver: Receiver
+) -> None:
+    await _subscribe(seller)
+    await _drained(world)
+    assert {"customer.created", "customer.subscription.created", "invoice.paid"} <= set(receiver.types())
+
+
+async def test_a_month_later_the_subscription_has_renewed_and_its_webhooks_were_answered(
+    world: httpx.AsyncClient, seller: stripe.StripeClient, receiver: Receiver
+) -> None:
+    await _subscribe(seller)
+    await _drained(world)
+    receiver.events.clear()
+    moved = await world.post("/_sandbox/clock", json={"advance_seconds": 32 * 86_400})
+    (step,) = moved.json()["steps"]
+    renewed = [event for event in receiver.events if event.type == "customer.subscription.updated"]
+    assert [event.created for event in renewed] == [int(datetime.fromisoformat(step).timestamp())]
+    assert "invoice.paid" in receiver.types()
+
+
+async def test_held_webhooks_arrive_twice_and_last_first(
+    world: httpx.AsyncClient, seller: stripe.StripeClient, receiver: Receiver
+) -> None:
+    await world.post("/_sandbox/stripe/hold")
+    for name in ("One", "Two"):
+        await seller.v1.products.create_async({"name": name})
+    assert receiver.events == []
+    released = await world.post("/_sandbox/stripe/release", json={"order": "reversed", "times": 2})
+    assert released.json() == {"released": 2}
+    assert [event.data.object.name for event in receiver.events] == ["Two", "Two", "One", "One"]
+
+
+async def test_a_scripted_429_is_a_rate_limit_to_the_sdk(
+    world: httpx.AsyncClient, seller: stripe.StripeClient
+) -> None:
+    rule = {"target": "stripe", "kind": "status", "status": 429, "path": "^/v1/products"}
+    await world.post("/_sandbox/faults", json=rule)
+    with pytest.raises(stripe.RateLimitError):
+        await seller.v1.products.create_async({"name": "One"})
+    assert (await seller.v1.products.create_async({"name": "One"})).name == "One"
+
+
+async def test_a_lost_answer_of_stripe_leaves_the_object(
+    world: httpx.AsyncClient, seller: stripe.StripeClient
+) -> None:
+    await world.post("/_sandbox/faults", json={"target": "stripe", "kind": "lose_answer"})
+    with pytest.raises(stripe.APIConnectionError):
+        await seller.v1.products.create_async({"name": "One"})
+    assert [product.name for product in (await seller.v1.products.list_async()).data] == ["One"]
+
+
+async def test_a_scripted_duplicate_arrives_twice(
+    world: httpx.AsyncClient, seller: stripe.StripeClient, receiver: Receiver
+) -> None:
+    await world.post("/_sandbox/faults", json={"target": "stripe.webhook", "kind": "duplicate"})
+    await seller.v1.products.create_async({"name": "One"})
+    await _drained(world)
+    assert receiver.types() == ["product.created"] * 2
+
+
+async def test_after_a_reset_webhooks_still_arrive(
+    world: httpx.AsyncClient, seller: stripe.StripeClient, receiver: Receiver
+) -> None:
+    assert (await world.post("/_sandbox/stripe/reset")).status_code == 204
+    await seller.v1.products.create_async({"name": "One"})
+    await _drained(world)
+    assert receiver.types() == ["product.created"]
+
+
+def test_a_webhook_url_without_its_secret_is_a_contradiction(settings: WorldSettings) -> None:
+    assert settings.contradictions() == []
+    assert settings.model_copy(update={"webhook_secret": None}).contradictions() != []
+
+
+@pytest.mark.slow
+def test_the_process_answers_and_ends_on_sigterm(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = {
+        "MAINSTEM_HOST": "127.0.0.1",
+        "MAINSTEM_PORT": str(port),
+        "MAINSTEM_CLOCK_FILE": str(tmp_path / "clock"),
+        "STRIPE_API_KEY": "sk_test_world",
+        **{f"CTMS_ACOUSTIC_{name}": name.lower() for name in ("CLIENT_ID", "CLIENT_SECRET", "REFRESH_TOKEN")},
+        "CTMS_ACOUSTIC_MAIN_TABLE_ID": "1",
+        "CTMS_ACOUSTIC_NEWSLETTER_TABLE_ID": "9",
+        "CTMS_ACOUSTIC_PRODUCT_SUBSCRIPTIONS_ID": "10",
+    }
+    command = [str(Path(sys.executable).with_name("mainstem")), "sandbox", "world"]
+    with subprocess.Popen(command, env=environment) as process:
+        try:
+            assert _answers(f"http://127.0.0.1:{port}/__heartbeat__")
+            process.terminate()
+            assert process.wait(5) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
+
+
+def _answers(url: str) -> bool:
+    for _ in range(300):
+        try:
+            return httpx.get(url, trust_env=False).status_code == 200
+        except httpx.TransportError:
+            time.sleep(0.1)
+    return False

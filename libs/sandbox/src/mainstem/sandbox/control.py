@@ -39,13 +39,11 @@ class Control:
         faults: Faults,
         timeline: Timeline,
         pipeline: Pipeline | None,
-        reset: Callable[[StandIn], Awaitable[None]],
     ) -> None:
         self._stand_ins = {stand_in.name: stand_in for stand_in in stand_ins}
         self._faults = faults
         self._timeline = timeline
         self._pipeline = pipeline
-        self._reset = reset
         self._releasing = 0
 
     def calls(self) -> list[Call]:
@@ -154,7 +152,7 @@ class Control:
         return JSONResponse({"received": self._stand_in(request).received()})
 
     async def _forget(self, request: Request) -> Response:
-        await self._reset(self._stand_in(request))
+        await self._stand_in(request).reset()
         return Response(status_code=204)
 
     async def _hold(self, request: Request) -> Response:

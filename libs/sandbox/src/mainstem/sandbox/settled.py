@@ -121,6 +121,8 @@ class Pipeline:
         async with self._connection() as connection:
             rows = await connection.fetch(FLOWING, KEPT_SCHEMAS, KEPT_TABLES)
             tables = [row[0] for row in rows]
+            if not tables:
+                raise UnavailableError("The pipeline's database is not migrated: it has no tables.")
             await _truncate(connection, tables)
             return tables
 

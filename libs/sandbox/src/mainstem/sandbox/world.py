@@ -2,11 +2,11 @@
 
 import asyncio
 import ipaddress
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-import structlog
+import uvicorn
 from pydantic import SecretStr
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -21,9 +21,11 @@ from mainstem.sandbox.control import Control
 from mainstem.sandbox.faults import ClosingApp, FaultMiddleware, Faults
 from mainstem.sandbox.settled import Pipeline
 from mainstem.sandbox.standin import StandIn
+from mainstem.sandbox.stripe.stand_in import StripeStandIn
 from mainstem.sandbox.timeline import Timeline
 
-log = structlog.get_logger()
+STOP_SECONDS = 1
+"""How long requests under way may still take when the world ends."""
 
 
 class WorldSettings(Settings):
@@ -68,34 +70,29 @@ class WorldSettings(Settings):
         )
 
 
-async def _leave_bare(_: StandIn) -> None:
-    """Give the stand-in nothing."""
-
-
 class World:
     """The stand-ins, and what is done to them, behind one application.
 
     Args:
         clock: the world's time.
         stand_ins: the providers and platforms.
+        faults: the scripted faults, which stand-ins that send webhooks ask as well.
         pipeline: the services' tables; without them nothing can be called settled.
-        furnish: gives a stand-in what it begins with, at the start and after each reset.
     """
 
     def __init__(
         self,
         clock: MovableClock,
         stand_ins: Sequence[StandIn],
+        faults: Faults,
         *,
         pipeline: Pipeline | None = None,
-        furnish: Callable[[StandIn], Awaitable[None]] = _leave_bare,
     ) -> None:
-        self.faults = Faults()
-        self.timeline = Timeline(clock, stand_ins)
         self._stand_ins = stand_ins
+        self._faults = faults
+        self._timeline = Timeline(clock, stand_ins)
         self._pipeline = pipeline
-        self._furnish = furnish
-        control = Control(stand_ins, self.faults, self.timeline, pipeline, self._reset)
+        control = Control(stand_ins, faults, self._timeline, pipeline)
         self._routes = Starlette(
             routes=[
                 Route("/__lbheartbeat__", _is_alive),
@@ -108,7 +105,7 @@ class World:
 
     def app(self) -> ClosingApp:
         """Return the application, with the scripted faults and Acoustic's limit around it."""
-        app: ClosingApp = FaultMiddleware(self._routes, self.faults)
+        app: ClosingApp = FaultMiddleware(self._routes, self._faults)
         for stand_in in self._stand_ins:
             if isinstance(stand_in, AcousticStandIn):
                 app = stand_in.limited(app)
@@ -123,14 +120,9 @@ class World:
             for stand_in in self._stand_ins:
                 await stand_in.start()
                 stack.push_async_callback(stand_in.stop)
-                await self._furnish(stand_in)
-            passing = asyncio.create_task(self.timeline.run())
+            passing = asyncio.create_task(self._timeline.run())
             stack.push_async_callback(_end, passing)
             yield
-
-    async def _reset(self, stand_in: StandIn) -> None:
-        await stand_in.reset()
-        await self._furnish(stand_in)
 
 
 async def _end(task: asyncio.Task[None]) -> None:
@@ -142,6 +134,45 @@ async def _end(task: asyncio.Task[None]) -> None:
 async def _is_alive(_: Request) -> Response:
     """Answer once the stand-ins have started: before that, nobody listens."""
     return JSONResponse({"status": "OK"})
+
+
+def build_world(settings: WorldSettings) -> World:
+    """Return the world of these settings; its webhook endpoint outlives resets.
+
+    Raises:
+        OSError: the clock's file cannot be mapped.
+        StripeError: the webhook's URL is not on loopback, or its version does not exist.
+    """
+    clock = MovableClock.create(settings.clock_file)
+    faults = Faults()
+    stripe = StripeStandIn(clock, faults, api_key=settings.stripe_api_key.get_secret_value())
+    if settings.webhook_url is not None and settings.webhook_secret is not None:
+        stripe.add_endpoint(
+            settings.webhook_url,
+            secret=settings.webhook_secret.get_secret_value(),
+            api_version=settings.webhook_api_version,
+        )
+    url = settings.database_url
+    pipeline = None if url is None else Pipeline(url.get_secret_value())
+    return World(clock, [stripe, AcousticStandIn(clock, settings.account())], faults, pipeline=pipeline)
+
+
+def serve(host: str, port: int) -> None:
+    """Serve the world that the environment describes until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError: the environment will not do, or the host is not on loopback.
+    """
+    require_loopback(host)
+    uvicorn.run(
+        build_world(WorldSettings.from_environment()).app(),
+        host=host,
+        port=port,
+        access_log=False,
+        lifespan="on",
+        ws="none",
+        timeout_graceful_shutdown=STOP_SECONDS,
+    )
 
 
 def require_loopback(host: str) -> None:
