@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.sandbox.assembly import Options, environments_of, take_ports
+from mainstem.sandbox.assembly import Options, describe, environments_of, take_ports
 from mainstem.sandbox.programs import PROGRAMS, Addresses, Program, environment_of
 from mainstem.sandbox.servers.ports import Ports
 from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Secrets, Stack, StackError, StripeAccess
@@ -177,3 +177,13 @@ def test_real_keys_take_the_place_of_the_sandboxs_and_no_clock_moves() -> None:
     names = ("STRIPE_API_KEY", "STRIPE_WEBHOOK_SECRETS", "MAINSTEM_STRIPE_API_BASE", "MAINSTEM_CLOCK_FILE")
     assert not set(names) & set(told)
     assert told.get("MAINSTEM_PROFILE", "production") == "production"
+
+
+def test_a_real_stripes_keys_are_not_written_down(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run")
+    folder.open()
+    stack = describe(
+        ADDRESSES, folder, "postgresql://owner", Client("demo", "secret"), {"STRIPE_API_KEY": "sk_live_1"}
+    )
+    assert "sk_" not in stack.to_json()
+    folder.close()

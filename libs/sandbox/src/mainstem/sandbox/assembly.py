@@ -10,6 +10,7 @@ from pathlib import Path
 from mainstem.sandbox.keeper import Server
 from mainstem.sandbox.programs import (
     POSTGRES_PORT,
+    STRIPE_KEY,
     VALKEY_PORT,
     Addresses,
     Program,
@@ -32,6 +33,7 @@ from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Stack, Sta
 from mainstem.sandbox.stripe.versions import TODAY
 
 CLIENT = "demo"
+_REAL_STRIPE = StripeAccess("https://api.stripe.com", api_key="", webhook_secret="", api_version=TODAY)
 _STORE_PORTS = {"postgres": POSTGRES_PORT, "valkey": VALKEY_PORT}
 
 
@@ -200,8 +202,10 @@ def _read_credentials(answer: str) -> dict[str, str]:
     raise ServerError("`mainstem gateway clients` answered without credentials")
 
 
-def describe(addresses: Addresses, folder: RunFolder, owner_url: str, client: Client) -> Stack:
-    """Return where everything is."""
+def describe(
+    addresses: Addresses, folder: RunFolder, owner_url: str, client: Client, outside: Mapping[str, str]
+) -> Stack:
+    """Return where everything is; a real Stripe's keys are not repeated."""
     secrets = folder.secrets()
     sandbox = addresses.base("sandbox")
     workers = {name: addresses.base(name) for name in addresses.ports if name.endswith("-worker")}
@@ -212,7 +216,9 @@ def describe(addresses: Addresses, folder: RunFolder, owner_url: str, client: Cl
         database_url=owner_url,
         database_urls=dict(addresses.database_urls),
         redis_url=addresses.redis_url,
-        stripe=StripeAccess(f"{sandbox}/stripe", secrets.stripe_api_key, secrets.webhook_secret, TODAY),
+        stripe=_REAL_STRIPE
+        if STRIPE_KEY in outside
+        else StripeAccess(f"{sandbox}/stripe", secrets.stripe_api_key, secrets.webhook_secret, TODAY),
         acoustic=AcousticAccess(f"{sandbox}/acoustic"),
         clients={CLIENT: client},
         clock_file=str(folder.clock_file),

@@ -124,7 +124,7 @@ class Launcher:
             provide_client(self._script, addresses, is_new=self._folder.is_new),
             *(self._start_server(name) for name in self._add_programs(addresses)),
         )
-        stack = describe(addresses, self._folder, self._stores.owner_url, client)
+        stack = describe(addresses, self._folder, self._stores.owner_url, client, self._outside)
         self._folder.write_stack(stack)
         for name, server in self._servers.items():
             self._keeper.keep(name, server)
@@ -161,14 +161,19 @@ class Launcher:
     async def _stop(self) -> None:
         """Stop everything in order, and give folder and ports back. Safe to repeat."""
         await self._keeper.release()
+        failures: list[BaseException] = []
         for stage, seconds in STOP_SECONDS.items():
             servers = [server for name, server in self._servers.items() if _stage_of(name) == stage]
-            await asyncio.gather(*(server.stop(timeout_seconds=seconds) for server in servers))
+            stops = (server.stop(timeout_seconds=seconds) for server in servers)
+            # One that cannot be stopped, whyever, does not keep the others.
+            failures += [each for each in await asyncio.gather(*stops, return_exceptions=True) if each]
         self._report("everything", "stopped")
         if self._stores and self._options.run is None:
             self._stores.remove()
         self._folder.close()
         self._ports.close()
+        if failures:
+            raise failures[0]
 
 
 def _stage_of(name: str) -> str:

@@ -119,7 +119,8 @@ class RunFolder:
 
     def __init__(self, path: Path | None, *, stack_file: Path | None = None) -> None:
         self._is_temporary = path is None
-        self.path = Path(tempfile.mkdtemp(prefix="mainstem-")) if path is None else path.absolute()
+        fresh = Path(tempfile.gettempdir(), f"mainstem-{secrets.token_hex(6)}")
+        self.path = (path or fresh).absolute()
         self.stack_file = (stack_file or self.path / "stack.json").absolute()
         self.logs = self.path / "logs"
         self.clock_file = self.path / "clock"
@@ -134,7 +135,7 @@ class RunFolder:
         Raises:
             StackError: another launcher runs in it.
         """
-        _make_folder(self.path, is_new=self._is_temporary)
+        _make_folder(self.path)
         self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -165,7 +166,7 @@ class RunFolder:
 
     def write_stack(self, stack: Stack) -> None:
         """Put `stack.json` in place at once, readable for this user alone."""
-        _make_folder(self.stack_file.parent, is_new=False)
+        _make_folder(self.stack_file.parent)
         draft = self.stack_file.with_name(f"{self.stack_file.name}.{os.getpid()}")
         write_private(draft, stack.to_json())
         draft.rename(self.stack_file)
@@ -183,13 +184,11 @@ class RunFolder:
             self._lock = None
 
 
-def _make_folder(path: Path, *, is_new: bool) -> None:
+def _make_folder(path: Path) -> None:
     """Make a folder that others may enter, if we are root, but never list; an existing one stays as it is.
 
     As root Postgres runs as another user, and its data stands in here.
     """
     if not path.exists():
         path.mkdir(parents=True)
-        is_new = True
-    if is_new:
         path.chmod(0o711 if os.geteuid() == 0 else 0o700)

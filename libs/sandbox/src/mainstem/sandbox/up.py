@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.launcher import Launcher
@@ -66,6 +67,7 @@ class Progress:
         self._console = console
         self._began = time.monotonic()
         self._started: dict[str, float] = {}
+        self._waiting = console.status("")
 
     @property
     def seconds(self) -> float:
@@ -76,11 +78,26 @@ class Progress:
         """Take note of what has become of a part."""
         if state == "starting":
             self._started[name] = time.monotonic()
-        elif state == "ready" and name in self._started:
+        self._show(name, state)
+        self._await()
+
+    def _show(self, name: str, state: str) -> None:
+        if state == "starting":
+            return
+        if state == "ready" and name in self._started:
             took = time.monotonic() - self._started.pop(name)
             self._console.print(f"  [green]✓[/] {name:<15}[dim]{took:5.1f} s[/]")
         else:
-            self._console.print(f"  [yellow]·[/] {name}: {state}")
+            self._started.pop(name, None)
+            self._console.print(f"  [yellow]·[/] {name}: {escape(state)}")
+
+    def _await(self) -> None:
+        """Name those that are being waited for, where a terminal can show it."""
+        if self._started:
+            self._waiting.update(f"starting {', '.join(self._started)}")
+            self._waiting.start()
+        else:
+            self._waiting.stop()
 
 
 def _introduce(console: Console, stack: Stack, file: Path, seconds: float) -> None:

@@ -1,5 +1,6 @@
 """A Postgres of our own: made, started, stopped, restarted and crashed as a child process."""
 
+import asyncio
 import contextlib
 import hashlib
 import json
@@ -134,8 +135,14 @@ class Postgres:
     def remove(self) -> None:
         """Delete the data; it has to be stopped."""
         shutil.rmtree(self._home, ignore_errors=True)
-        if self._home.parent.parent == SHARED:
-            self._home.parent.rmdir()
+        if self._is_elsewhere:
+            with contextlib.suppress(FileNotFoundError):
+                self._home.parent.rmdir()
+
+    @property
+    def _is_elsewhere(self) -> bool:
+        """Whether the data stands outside of the folder, where it can be reached."""
+        return self._home != self._folder
 
     def _url(self, role: str, database: str) -> str:
         return f"postgresql://{role}:{self._passwords[role]}@{LOOPBACK}:{self.port}/{database}"
@@ -159,7 +166,7 @@ class Postgres:
             log = child.read_log()
             if _STILL_SHARED not in log or time.monotonic() > deadline:
                 raise ServerError(f"postgres did not start:\n{_explain(log)}")
-            await wait_until(lambda: False, timeout_seconds=0.1)
+            await asyncio.sleep(0.1)
 
     def _is_ready(self, child: Child) -> bool:
         """Whether the postmaster's own file says so; a predecessor's file names another pid."""
@@ -174,9 +181,11 @@ class Postgres:
     async def _provide_data(self, programs: Path) -> None:
         """Read the passwords of the data folder, or make both."""
         passwords = self._folder / "passwords.json"
-        if self._home != self._folder and not passwords.exists() and self._home.exists():
-            # The run folder that this data elsewhere belonged to is gone: so is what it held.
-            shutil.rmtree(self._home)
+        if self._is_elsewhere and self._home.parent.exists():
+            require_own(self._home.parent)
+            if not passwords.exists():
+                # The run folder that this data belonged to is gone: so is what it held.
+                shutil.rmtree(self._home, ignore_errors=True)
         if not self.data.exists():
             await self._make_data(programs, passwords)
         _require_version(self.data)

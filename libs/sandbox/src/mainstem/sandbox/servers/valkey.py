@@ -89,14 +89,17 @@ class Valkey:
     async def _answers(self) -> bool:
         """Whether it takes the password and is done loading."""
         try:
-            reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
-        except OSError:
+            async with asyncio.timeout(1):
+                return b"+PONG" in await self._ping()
+        except OSError:  # TimeoutError is one
             return False
+
+    async def _ping(self) -> bytes:
+        """Return all that it says to a PING."""
+        reader, writer = await asyncio.open_connection(LOOPBACK, self.port)
         try:
             writer.write(f"AUTH {self._password}\r\nPING\r\nQUIT\r\n".encode())
-            return b"+PONG" in await reader.read()
-        except OSError:
-            return False
+            return await reader.read()
         finally:
             writer.close()
 
