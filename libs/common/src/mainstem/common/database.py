@@ -28,6 +28,9 @@ POOL_SIZE = 10
 COMMAND_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 5.0
 
+DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+"""What a statement raises when the database is away, or refuses it."""
+
 
 class Transactions(Protocol):
     """Whatever hands out transactions: a `Pool` or a `Database`."""

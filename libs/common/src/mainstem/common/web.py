@@ -37,6 +37,8 @@ HEALTH_PATHS = ("/__lbheartbeat__", "/__heartbeat__", "/__version__", "/metrics"
 REQUEST_ID = "x-request-id"
 REQUEST_ID_LENGTH = 128
 STOP_SECONDS = 10
+TRUSTED_PROXIES = "FORWARDED_ALLOW_IPS"
+"""uvicorn's own name for whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; unset: nobody's."""
 
 log = structlog.get_logger()
 
@@ -97,6 +99,8 @@ def serve(app: ASGIApp, settings: ServiceSettings) -> None:
         access_log=False,
         server_header=False,
         lifespan="on",
+        # uvicorn trusts loopback unless told whom: anybody there could pass as another address.
+        proxy_headers=TRUSTED_PROXIES in os.environ,
         timeout_graceful_shutdown=STOP_SECONDS,
     )
 
