@@ -1,0 +1,86 @@
+"""The gateway's HTTP process, put together."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
+from functools import partial
+
+from starlette.applications import Starlette
+
+from mainstem.common import telemetry
+from mainstem.common.database import open_pool
+from mainstem.common.health import database_check, require_schema
+from mainstem.common.settings import SettingsError
+from mainstem.common.web import build_app
+from mainstem.gateway.callers import Callers
+from mainstem.gateway.directory import Directory
+from mainstem.gateway.endpoints import State, routes
+from mainstem.gateway.hashes import Comparison
+from mainstem.gateway.identities import Identities
+from mainstem.gateway.keyring import KeyRing
+from mainstem.gateway.proxy import open_proxy
+from mainstem.gateway.routes import RouteTable, parse
+from mainstem.gateway.settings import Settings
+from mainstem.gateway.tokens import Issuer
+
+SERVICE = "gateway"
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the app; nothing is opened before its lifespan starts.
+
+    Raises:
+        SettingsError: the file of routes will not do.
+    """
+    telemetry.start(SERVICE, settings)
+    opened = partial(lifespan, settings=settings, table=read_routes(settings))
+    return build_app(SERVICE, routes=routes, lifespan=opened, body_limit=None)
+
+
+def read_routes(settings: Settings) -> RouteTable:
+    """Return the rules of the file that the settings name.
+
+    Raises:
+        SettingsError: it cannot be read, or will not do.
+    """
+    try:
+        text = settings.routes_file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError([f"MAINSTEM_ROUTES_FILE: {error}"]) from None
+    return parse(text, settings.upstreams)
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> AsyncIterator[State]:
+    """Open what the endpoints need, and close it at the end."""
+    upstreams = {name: url for name, url in settings.upstreams.items() if url is not None}
+    async with (
+        open_pool(settings.database_url.get_secret_value(), name=SERVICE) as database,
+        open_proxy(upstreams) as proxy,
+    ):
+        await require_schema(database)
+        ring = KeyRing(database, ahead_seconds=settings.key_ahead_seconds)
+        directory = Directory(database)
+        async with _opened(ring):
+            with closing(Comparison()) as comparison:
+                yield {
+                    "identity": None,
+                    "checks": {"database": database_check(database)},
+                    "ring": ring,
+                    "issuer": Issuer(directory, comparison, ring),
+                    "callers": Callers(directory, ring),
+                    "identities": Identities(ring),
+                    "table": table,
+                    "proxy": proxy,
+                }
+
+
+@asynccontextmanager
+async def _opened(ring: KeyRing) -> AsyncIterator[None]:
+    await ring.open()
+    reloading = asyncio.create_task(ring.run(), name="signing-keys")
+    try:
+        yield
+    finally:
+        reloading.cancel()
+        await asyncio.gather(reloading, return_exceptions=True)

@@ -1,0 +1,209 @@
+"""`mainstem gateway`: serve, and who may call."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, TypeVar
+
+from cyclopts import App, Parameter
+
+from mainstem.common.database import DATABASE_ERRORS, Connection, open_pool
+from mainstem.common.errors import UnavailableError
+from mainstem.common.migrations import version
+from mainstem.gateway import clients, keys
+from mainstem.gateway.clients import ApiClient
+from mainstem.gateway.keys import SigningKey
+from mainstem.gateway.settings import KeySettings, Settings, StoreSettings
+
+app = App(name="gateway", help="Who may call: tokens, routes, proxy.")
+client_commands = App(name="clients", help="The programs that may ask for tokens.")
+key_commands = App(name="keys", help="The keys that sign tokens.")
+app.command(client_commands)
+app.command(key_commands)
+
+T = TypeVar("T")
+Json = Annotated[bool, Parameter(name="--json", negative="")]
+Scopes = Annotated[list[str], Parameter(name="--scope", negative="")]
+
+
+@app.command
+def serve(*, host: str | None = None, port: int | None = None) -> None:
+    """Serve HTTP until SIGTERM.
+
+    Args:
+        host: instead of MAINSTEM_HOST.
+        port: instead of MAINSTEM_PORT.
+    """
+    # Imported here, so that the other commands do not wait for them.
+    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.gateway.app import build  # noqa: PLC0415 -- see above
+
+    given = {"host": host, "port": port}
+    settings = Settings.from_environment()
+    settings = settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    web.serve(build(settings), settings)
+
+
+@client_commands.command(name="add")
+def add_client(
+    name: str,
+    /,
+    *,
+    email: str,
+    scope: Scopes,
+    rotate: Annotated[bool, Parameter(negative="")] = False,
+    as_json: Json = False,
+) -> None:
+    """Let a program in. Its secret is shown once, and only a hash is kept.
+
+    Args:
+        name: letters, digits and -_. only; the id is `id_` and the name.
+        email: whom to ask about it.
+        scope: what it may; once for each.
+        rotate: if it exists, give it another secret, this email and these scopes, and enable it.
+        as_json: print the credentials as JSON.
+    """
+    from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
+
+    client_id, scopes, secret = clients.client_id_of(name), clients.known_scopes(scope), new_secret()
+    at, secret_hash = datetime.now(UTC), hash_secret(secret)
+    _run(
+        lambda connection: clients.add(
+            connection, client_id, email=email, secret_hash=secret_hash, scopes=scopes, at=at, replace=rotate
+        )
+    )
+    _show(client_id, secret, scopes, as_json=as_json)
+
+
+@client_commands.command(name="rotate")
+def rotate_client(name: str, /, *, as_json: Json = False) -> None:
+    """Give a client another secret. Tokens that it holds stay good until they expire.
+
+    Args:
+        name: its name or id.
+        as_json: print the credentials as JSON.
+    """
+    from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
+
+    client_id, secret = clients.client_id_of(name), new_secret()
+    at, secret_hash = datetime.now(UTC), hash_secret(secret)
+    scopes = _run(
+        lambda connection: clients.rotate(connection, client_id, secret_hash=secret_hash, at=at),
+    )
+    _show(client_id, secret, scopes, as_json=as_json)
+
+
+@client_commands.command
+def disable(name: str, /) -> None:
+    """Keep a client out, within ten seconds also with the tokens that it holds.
+
+    Args:
+        name: its name or id.
+    """
+    _set_enabled(name, enabled=False)
+
+
+@client_commands.command
+def enable(name: str, /) -> None:
+    """Let a client in again.
+
+    Args:
+        name: its name or id.
+    """
+    _set_enabled(name, enabled=True)
+
+
+@client_commands.command(name="list")
+def list_clients(*, as_json: Json = False) -> None:
+    """Show every client.
+
+    Args:
+        as_json: print a JSON array.
+    """
+    found = _run(clients.list_all)
+    if as_json:
+        _print(json.dumps([_describe_client(client) for client in found]))
+        return
+    for client in found:
+        state = "enabled" if client.enabled else "disabled"
+        _print(f"{client.client_id}  {state}  {' '.join(sorted(client.scopes))}  {client.email}")
+
+
+@key_commands.command(name="rotate")
+def rotate_key() -> None:
+    """Make the next signing key. The old one stays published until its tokens have expired."""
+    settings = KeySettings.from_environment()
+    ahead, at = settings.key_ahead_seconds, datetime.now(UTC)
+    key_id = _run(lambda connection: keys.rotate(connection, at, ahead_seconds=ahead))
+    _print(f"key {key_id} is published from now on and signs in {ahead:g} seconds")
+
+
+@key_commands.command(name="list")
+def list_keys(*, as_json: Json = False) -> None:
+    """Show the signing keys, the oldest first; never the private halves.
+
+    Args:
+        as_json: print a JSON array.
+    """
+    found = [_describe_key(key) for key in _run(keys.list_all)]
+    if as_json:
+        _print(json.dumps(found))
+        return
+    for key in found:
+        _print(f"{key['key_id']}  created {key['created_at']}  retired {key['retired_at'] or '-'}")
+
+
+def _describe_client(client: ApiClient) -> dict[str, Any]:
+    return {
+        "client_id": client.client_id,
+        "email": client.email,
+        "enabled": client.enabled,
+        "scopes": sorted(client.scopes),
+        "created_at": client.created_at.isoformat(),
+        "rotated_at": client.rotated_at.isoformat(),
+    }
+
+
+def _describe_key(key: SigningKey) -> dict[str, str | None]:
+    retired_at = None if key.retired_at is None else key.retired_at.isoformat()
+    return {"key_id": key.key_id, "created_at": key.created_at.isoformat(), "retired_at": retired_at}
+
+
+def _set_enabled(name: str, *, enabled: bool) -> None:
+    client_id = clients.client_id_of(name)
+    _run(lambda connection: clients.set_enabled(connection, client_id, enabled=enabled))
+    _print(f"client {client_id} is {'enabled' if enabled else 'disabled'}")
+
+
+def _show(client_id: str, secret: str, scopes: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        _print(json.dumps({"client_id": client_id, "client_secret": secret, "scopes": list(scopes)}))
+        return
+    _print(f"client_id:     {client_id}\nclient_secret: {secret}\nscopes:        {' '.join(scopes)}\n")
+    _print("The secret is not shown again. A token:\n")
+    _print(f"  curl -u '{client_id}:{secret}' -d grant_type=client_credentials $GATEWAY/token")
+
+
+def _run(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run one transaction on the database that the environment names.
+
+    Raises:
+        UnavailableError: it does not answer, or refuses.
+        SchemaVersionError: its schema is another one.
+    """
+    url = StoreSettings.from_environment().database_url.get_secret_value()
+
+    async def transact() -> T:
+        async with open_pool(url, name="gateway-command", size=1) as pool, pool.transaction() as connection:
+            await version.check(connection)
+            return await work(connection)
+
+    try:
+        return asyncio.run(transact())
+    except DATABASE_ERRORS as error:
+        raise UnavailableError(f"the database does not serve this: {type(error).__name__}") from error
+
+
+def _print(text: str) -> None:
+    print(text)  # noqa: T201 -- a command speaks to a person

@@ -1,0 +1,103 @@
+"""The gateway's edges: `/token`, the published keys, and every other path, which is forwarded by its rule."""
+
+from collections.abc import Sequence
+from urllib.parse import parse_qsl
+
+from starlette.endpoints import HTTPEndpoint
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+from starlette.types import Receive, Scope, Send
+
+from mainstem.common import web
+from mainstem.common.errors import BadRequestError, ForbiddenError
+from mainstem.common.web import BodyLimit
+from mainstem.gateway.callers import Callers
+from mainstem.gateway.identities import Identities
+from mainstem.gateway.keyring import KeyRing
+from mainstem.gateway.proxy import Proxy
+from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH, RouteTable
+from mainstem.gateway.tokens import Issuer
+
+FORM = "application/x-www-form-urlencoded"
+FORM_LIMIT_BYTES = 16 * 1024
+FORM_FIELDS = 32
+JWKS_SECONDS = 20
+"""How long readers may keep the keys; with our own reload less than a new key waits before it signs."""
+
+
+class State(web.State):
+    """What the gateway's lifespan gives to every request."""
+
+    ring: KeyRing
+    issuer: Issuer
+    callers: Callers
+    identities: Identities
+    table: RouteTable
+    proxy: Proxy
+
+
+class Token(HTTPEndpoint):
+    """OAuth 2 client credentials (RFC 6749, 4.4), by form or Basic."""
+
+    async def post(self, request: Request) -> Response:
+        """Give a token."""
+        issuer: Issuer = request.state["issuer"]
+        token = await issuer.issue(await _form(request), request.headers.get("authorization"))
+        return JSONResponse(token, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
+
+
+class Jwks(HTTPEndpoint):
+    """The public keys of access tokens and identities (RFC 7517)."""
+
+    async def get(self, request: Request) -> Response:
+        """List the keys."""
+        ring: KeyRing = request.state["ring"]
+        headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}"}
+        return JSONResponse({"keys": ring.published()}, headers=headers)
+
+
+class Gate:
+    """Lets a request through to its upstream, if there is a rule for it and its caller may."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        state: State = scope["state"]
+        route = state["table"].match(scope["method"], scope["raw_path"])
+        scope["route"] = route  # what the request's log line names
+        identity = await _identity(state, scope, route.scope, route.upstream)
+        await state["proxy"].forward(route, identity, scope, receive, send)
+
+
+async def _identity(state: State, scope: Scope, needed: str | None, upstream: str) -> str | None:
+    """Return what tells the upstream who calls; None on a public route.
+
+    Raises:
+        UnauthorizedError: nobody known.
+        ForbiddenError: somebody who lacks the scope.
+    """
+    if needed is None:
+        return None
+    principal = await state["callers"].identify(Request(scope).headers.get("authorization"))
+    if needed not in principal.scopes:
+        challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
+        raise ForbiddenError(f"the scope {needed} is missing", headers={"WWW-Authenticate": challenge})
+    return state["identities"].sign(principal, upstream)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    if request.headers.get("content-type", FORM).partition(";")[0].strip().lower() != FORM:
+        return {}
+    try:
+        text = (await request.body()).decode()
+        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=FORM_FIELDS, errors="strict"))
+    except ValueError:
+        raise BadRequestError("the form cannot be read", error="invalid_request") from None
+
+
+routes: Sequence[BaseRoute] = (
+    Route(TOKEN_PATH, Token, middleware=[Middleware(BodyLimit, limit=FORM_LIMIT_BYTES)]),
+    Route(JWKS_PATH, Jwks),
+    Route("/{path:path}", Gate()),
+)
