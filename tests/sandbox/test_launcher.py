@@ -15,6 +15,7 @@ import asyncpg
 import httpx
 import pytest
 import tiny_stack
+from servers import Database
 
 from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.clock import MovableClock
@@ -180,6 +181,17 @@ async def test_nothing_is_left_when_a_stack_ends_even_of_a_paused_part() -> None
         assert asyncio.get_running_loop().time() - began < 2
         await ending
     assert not Path(stack.clock_file).parent.exists()
+
+
+async def test_stores_from_outside_are_used_as_they_are_given(database: Database, redis_url: str) -> None:
+    environment = {**os.environ, "DATABASE_URL": database.url, "REDIS_URL": redis_url}
+    launcher = Launcher(Options(environment=environment), script=tiny_stack.SCRIPT)
+    async with launcher as stack:
+        assert not {"postgres", "valkey"} & set(launcher.pids)
+        assert {stack.database_url, *stack.database_urls.values()} == {database.url}
+        told = (await get(stack.ingest)).json()
+        assert [told["DATABASE_URL"], told["REDIS_URL"]] == [database.url, redis_url]
+        assert "MAINSTEM_SANDBOX_DATABASE_URL" not in (await get(stack.sandbox)).json()
 
 
 async def test_without_valkey_nobody_answers_at_its_address(tmp_path: Path) -> None:
