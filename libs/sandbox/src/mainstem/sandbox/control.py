@@ -50,43 +50,18 @@ class Control:
         """Return every call, in the order in which requests are matched."""
         return [
             Call("GET", "/", "lists these calls", self._list_calls),
-            Call(
-                "GET",
-                "/faults",
-                "lists the rules in force, and how many requests they befell",
-                self._list_faults,
-            ),
+            Call("GET", "/faults", "lists the rules in force and what they befell", self._list_faults),
             Call("POST", "/faults", "adds a rule", self._add_fault),
-            Call("DELETE", "/faults", "drops all rules, or those of one ?target=", self._clear_faults),
+            Call("DELETE", "/faults", "drops all rules, or those of a target", self._clear_faults),
             Call("GET", "/clock", "tells the world's time", self._tell_time),
-            Call(
-                "POST",
-                "/clock",
-                "moves it forward, and answers when all that fell due is sent",
-                self._move_clock,
-            ),
-            Call(
-                "GET",
-                "/settled",
-                "counts what is outstanding, after at most ?wait_seconds=",
-                self._tell_settled,
-            ),
-            Call("POST", "/empty", "removes what flowed through the pipeline's tables", self._empty),
+            Call("POST", "/clock", "moves it forward, and sends what falls due", self._move_clock),
+            Call("GET", "/settled", "counts what is outstanding, or waits for it", self._tell_settled),
+            Call("POST", "/empty", "removes what flowed through the pipeline", self._empty),
             Call("GET", "/{standin}", "tells what it holds", self._tell_holdings),
-            Call(
-                "GET",
-                "/{standin}/received",
-                "lists the requests it received, oldest first",
-                self._list_received,
-            ),
+            Call("GET", "/{standin}/received", "lists the requests that it received", self._list_received),
             Call("POST", "/{standin}/reset", "has it forget everything", self._forget),
             Call("POST", "/{standin}/hold", "has it keep its webhooks", self._hold),
-            Call(
-                "POST",
-                "/{standin}/release",
-                "has it send what it kept, in an order, so many times",
-                self._release,
-            ),
+            Call("POST", "/{standin}/release", "has it send what it kept", self._release),
         ]
 
     def app(self) -> Starlette:
