@@ -1,11 +1,11 @@
-"""The items of a subscription: which may stand together, and what a change of them charges."""
+"""The items of a subscription: which may stand together, and how they change."""
 
 from typing import Any
 
-from mainstem.sandbox.stripe import catalog, params, prorations
+from mainstem.sandbox.stripe import catalog, params
 from mainstem.sandbox.stripe.account import Account
 from mainstem.sandbox.stripe.compose import items_of
-from mainstem.sandbox.stripe.errors import StripeError
+from mainstem.sandbox.stripe.errors import StripeError, no_such
 from mainstem.sandbox.stripe.params import Fields
 from mainstem.sandbox.stripe.pricing import interval_of
 from mainstem.sandbox.stripe.store import Json
@@ -78,15 +78,15 @@ def add(account: Account, subscription: Json, price: Json, wanted: dict[str, Any
     return item
 
 
-def change(account: Account, subscription: Json, wanted: list[dict[str, Any]], *, prorated: bool) -> None:
-    """Add, change and remove items; the rest of the period is prorated if asked for.
+def change(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -> None:
+    """Add, change and remove items; nothing is told yet.
 
     Raises:
         StripeError: an item is not the subscription's, no item would be left, or prices do not match.
     """
     _check(account, subscription, wanted)
-    for index, one in enumerate(wanted):
-        _change_one(account, subscription, one, f"items[{index}]", prorated=prorated)
+    for one in wanted:
+        _change_one(account, subscription, one)
 
 
 def _check(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -> None:
@@ -94,9 +94,7 @@ def _check(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -
     for index, one in enumerate(wanted):
         given = one.get("id", f"new {index}")
         if "id" in one and given not in prices:
-            raise StripeError(
-                f"No such subscription item: '{given}'", code="resource_missing", param=f"items[{index}][id]"
-            )
+            raise no_such("subscription_item", given, param=f"items[{index}][id]")
         if one.get("deleted"):
             del prices[given]
         elif one.get("price_data") is not None or "id" not in one or "price" in one:
@@ -107,24 +105,15 @@ def _check(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -
     check_alike([account.store.get("price", price) for price in prices.values()])
 
 
-def _change_one(
-    account: Account, subscription: Json, wanted: dict[str, Any], name: str, *, prorated: bool
-) -> None:
+def _change_one(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
     if "id" not in wanted:
-        item = add(account, subscription, account.store.get("price", wanted["price"]), wanted)
-        former = None
-    else:
-        item = account.store.get("subscription_item", wanted["id"], param=f"{name}[id]")
-        former = prorations.share_of(account, item)
-        if "metadata" in wanted:
-            item["metadata"] = params.merged(item["metadata"], wanted["metadata"])
-        item |= {field: wanted[field] for field in ("price", "quantity") if field in wanted}
-    latter = None if wanted.get("deleted") else prorations.share_of(account, item)
-    if prorated and former != latter:
-        if former is not None:
-            prorations.credit(account, subscription, former)
-        if latter is not None:
-            prorations.charge(account, subscription, latter)
-    if latter is None:
+        add(account, subscription, account.store.get("price", wanted["price"]), wanted)
+        return
+    item = account.store.get("subscription_item", wanted["id"])
+    if wanted.get("deleted"):
         subscription["items"].remove(item["id"])
         account.store.remove(item)
+        return
+    if "metadata" in wanted:
+        item["metadata"] = params.merged(item["metadata"], wanted["metadata"])
+    item |= {field: wanted[field] for field in ("price", "quantity") if field in wanted}

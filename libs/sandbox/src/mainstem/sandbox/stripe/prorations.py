@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from mainstem.sandbox.stripe.account import Account
+from mainstem.sandbox.stripe.compose import items_of
 from mainstem.sandbox.stripe.pricing import amount_of, price_details
 from mainstem.sandbox.stripe.store import Json
 
@@ -18,19 +19,22 @@ class Share:
     quantity: int
 
 
-def share_of(account: Account, item: Json) -> Share:
-    """Return what an item charges now."""
-    return Share(item["id"], account.store.get("price", item["price"]), item["quantity"])
+def shares(account: Account, subscription: Json) -> dict[str, Share]:
+    """Return what each item charges now, by its id."""
+    return {
+        item["id"]: Share(item["id"], account.store.get("price", item["price"]), item["quantity"])
+        for item in items_of(account.store, subscription)
+    }
 
 
-def credit(account: Account, subscription: Json, share: Share) -> None:
-    """Give the customer back what the rest of the period is worth."""
-    _pend(account, subscription, share, -1, "Unused time on")
-
-
-def charge(account: Account, subscription: Json, share: Share) -> None:
-    """Charge the customer for the rest of the period."""
-    _pend(account, subscription, share, 1, "Remaining time on")
+def prorate(account: Account, subscription: Json, before: dict[str, Share], after: dict[str, Share]) -> None:
+    """Give back what the rest of the period was worth before, and charge what it is worth now."""
+    for name, share in before.items():
+        if after.get(name) != share:
+            _pend(account, subscription, share, -1, "Unused time on")
+    for name, share in after.items():
+        if before.get(name) != share:
+            _pend(account, subscription, share, 1, "Remaining time on")
 
 
 def _pend(account: Account, subscription: Json, share: Share, sign: int, words: str) -> None:

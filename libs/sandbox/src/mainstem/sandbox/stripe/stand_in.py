@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -12,6 +12,7 @@ from starlette.routing import BaseRoute, Route
 
 from mainstem.common.clock import Clock
 from mainstem.sandbox.faults import Faults
+from mainstem.sandbox.standin import Order
 from mainstem.sandbox.stripe import calendar, versions, webhook_endpoints
 from mainstem.sandbox.stripe.account import Account, Dunning
 from mainstem.sandbox.stripe.answering import Call, Edge, Handler, present
@@ -118,7 +119,7 @@ class StripeStandIn:
         """Return how many webhooks are kept back."""
         return self._sender.held()
 
-    async def release(self, order: Literal["recorded", "reversed"] = "recorded", times: int = 1) -> int:
+    async def release(self, *, order: Order = "recorded", times: int = 1) -> int:
         """Send what was kept back, one after the other, each so many times; return how many there were."""
         return await self._sender.release(order=order, times=times)
 

@@ -55,7 +55,9 @@ def list_all(account: Account, given: Tree) -> Page[Json]:
     name = params.read({"subscription": rest.pop("subscription", "")}, {"subscription": params.identifier})
     subscription = account.store.get("subscription", name["subscription"], param="subscription")
     parts = items_of(account.store, subscription)
-    return listing.list_parts("/v1/subscription_items", parts, rest, "subscription_item")
+    # The SDK reads the parameters of the next page from the URL of this one.
+    url = f"/v1/subscription_items?subscription={subscription['id']}"
+    return listing.list_parts(url, parts, rest, "subscription_item")
 
 
 def _parent(account: Account, item: Json) -> Json:

@@ -49,10 +49,9 @@ def _own_method(account: Account, subscription: Json, wanted: dict[str, Any]) ->
 def change(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
     """Change a subscription as the parameters, read, want it."""
     with account.changing(subscription, "customer.subscription.updated"):
-        interval = _interval(account, subscription)
-        _change_items(account, subscription, wanted)
+        turns = _change_items(account, subscription, wanted)
         settings(subscription, wanted)
-        invoice = _reckon(account, subscription, wanted, interval)
+        invoice = _reckon(account, subscription, wanted, turns=turns)
         ending.change_end(account, subscription, wanted)
     if invoice is not None:
         collection.open_and_attempt(account, invoice)
@@ -63,19 +62,24 @@ def _interval(account: Account, subscription: Json) -> Interval:
     return interval_of(account.store.get("price", first["price"]))
 
 
-def _change_items(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
-    prorated = wanted.get("proration_behavior") != "none" and subscription["status"] != "trialing"
-    if wanted.get("items"):
-        items.change(account, subscription, wanted["items"], prorated=prorated)
+def _change_items(account: Account, subscription: Json, wanted: dict[str, Any]) -> bool:
+    """Change the items. Return whether a new period begins with that."""
+    interval, before = _interval(account, subscription), prorations.shares(account, subscription)
+    items.change(account, subscription, wanted.get("items", []))
+    turns = wanted.get("billing_cycle_anchor") == "now" or _interval(account, subscription) != interval
+    if wanted.get("proration_behavior") != "none" and subscription["status"] != "trialing":
+        after = {} if turns else prorations.shares(account, subscription)
+        prorations.prorate(account, subscription, before, after)
+    return turns
 
 
-def _reckon(account: Account, subscription: Json, wanted: dict[str, Any], interval: Interval) -> Json | None:
+def _reckon(account: Account, subscription: Json, wanted: dict[str, Any], *, turns: bool) -> Json | None:
     """Return the draft of what is charged at once, None if nothing is."""
     if wanted.get("trial_end") is not None:
         return _change_trial(account, subscription, wanted["trial_end"])
     if subscription["status"] == "trialing":
         return None
-    if wanted.get("billing_cycle_anchor") == "now" or _interval(account, subscription) != interval:
+    if turns:
         return renewals.turn(account, subscription, "subscription_update", anchor=account.now)
     if wanted.get("proration_behavior") == "always_invoice" and wanted.get("items"):
         return billing.draft(account, subscription, "subscription_update", period=None)
@@ -107,8 +111,7 @@ def cancel(account: Account, given: str, tree: Tree) -> Json:
         raise no_such("subscription", given)
     settings(subscription, wanted)
     if wanted.get("prorate") and subscription["status"] != "trialing":
-        for item in items_of(account.store, subscription):
-            prorations.credit(account, subscription, prorations.share_of(account, item))
+        prorations.prorate(account, subscription, prorations.shares(account, subscription), {})
     if wanted.get("invoice_now"):
         invoice = billing.draft(account, subscription, "subscription_update", period=None)
         collection.open_and_attempt(account, invoice)

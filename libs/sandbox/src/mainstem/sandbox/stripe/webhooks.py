@@ -11,12 +11,13 @@ import time
 from collections import defaultdict, deque
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import httpx
 import msgspec
 
 from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.standin import Order
 from mainstem.sandbox.stripe.account import Account, Event
 from mainstem.sandbox.stripe.events import rendered
 from mainstem.sandbox.stripe.store import Json
@@ -130,7 +131,7 @@ class Sender:
         """Return how many deliveries are kept back."""
         return len(self._held or ())
 
-    async def release(self, *, order: Literal["recorded", "reversed"] = "recorded", times: int = 1) -> int:
+    async def release(self, *, order: Order = "recorded", times: int = 1) -> int:
         """Send what was kept back, each delivery so many times, strictly one after the other.
 
         Return how many deliveries were kept back. What happens from now on is sent at once.
