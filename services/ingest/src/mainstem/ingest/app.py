@@ -1,0 +1,46 @@
+"""Ingest's HTTP process, put together: the door. It imports no ORM."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+
+from mainstem.common import telemetry
+from mainstem.common.clock import open_clock
+from mainstem.common.database import open_pool
+from mainstem.common.health import database_check, redis_check, require_schema
+from mainstem.common.identity import open_verifier
+from mainstem.common.jobs import open_waker
+from mainstem.common.web import build_app
+from mainstem.ingest.accounts import stripe_accounts
+from mainstem.ingest.endpoints import PUBLIC, State, routes
+from mainstem.ingest.record import open_recorder
+from mainstem.ingest.settings import Settings
+
+SERVICE = "ingest"
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the app; nothing is opened before its lifespan starts."""
+    telemetry.start(SERVICE, settings)
+    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings), public=PUBLIC)
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+    """Open what the endpoints need, and close it at the end."""
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    async with (
+        open_pool(settings.database_url.get_secret_value(), name=SERVICE) as pool,
+        open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
+        open_waker(redis_url) as waker,
+        open_recorder(pool, open_clock(settings.clock_file), partial(waker.wake, SERVICE)) as recorder,
+    ):
+        await require_schema(pool)
+        yield {
+            "identity": verifier,
+            "checks": {"database": database_check(pool), "redis": redis_check(waker)},
+            "accounts": stripe_accounts(settings),
+            "recorder": recorder,
+        }

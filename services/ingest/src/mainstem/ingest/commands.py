@@ -1,0 +1,96 @@
+"""`mainstem ingest`."""
+
+import asyncio
+from typing import Any, Literal
+
+from cyclopts import App
+
+from mainstem.ingest.settings import Settings
+
+app = App(
+    name="ingest", help="What the providers say: signed events in, mirror and product subscriptions out."
+)
+events = App(name="events", help="Look at recorded events, and have them processed again.")
+app.command(events)
+
+
+@app.command
+def serve(*, host: str | None = None, port: int | None = None) -> None:
+    """Serve HTTP until SIGTERM.
+
+    Args:
+        host: address to listen on, instead of MAINSTEM_HOST.
+        port: port to listen on, instead of MAINSTEM_PORT.
+    """
+    # Imported here, so that `--help` does not wait for them; the same below.
+    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.ingest.app import build  # noqa: PLC0415 -- see above
+
+    settings = _settings(host, port)
+    web.serve(build(settings), settings)
+
+
+@app.command
+def work(*, host: str | None = None, port: int | None = None) -> None:
+    """Process recorded events until SIGTERM; health and metrics are served meanwhile.
+
+    Args:
+        host: address to listen on, instead of MAINSTEM_HOST.
+        port: port to listen on, instead of MAINSTEM_PORT.
+    """
+    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.ingest.worker import build  # noqa: PLC0415 -- see above
+
+    settings = _settings(host, port)
+    web.serve(build(settings), settings)
+
+
+@events.command(name="list")
+def list_events(
+    *, status: Literal["received", "done", "ignored", "dead"] = "dead", after: int = 0, limit: int = 100
+) -> None:
+    """List recorded events, one a line as JSON, by order of recording.
+
+    Args:
+        status: which ones.
+        after: the number (`id`) to go on after.
+        limit: how many at most.
+    """
+    from mainstem.ingest.inbox import list_events as listed  # noqa: PLC0415 -- see above
+
+    for event in asyncio.run(_in_transaction(listed, status, after, limit)):
+        _print(event)
+
+
+@events.command
+def replay(ids: list[int]) -> None:
+    """Have dead or done events processed again, as if they had just come in.
+
+    Args:
+        ids: their numbers (`id`), as `list` shows them.
+    """
+    from mainstem.common.clock import open_clock  # noqa: PLC0415 -- see above
+    from mainstem.ingest.inbox import replay as replayed  # noqa: PLC0415 -- see above
+
+    now = open_clock(Settings.from_environment().clock_file).now()
+    _print({"replayed": asyncio.run(_in_transaction(replayed, ids, now))})
+
+
+async def _in_transaction(act: Any, *values: Any) -> Any:
+    from mainstem.common.database import open_pool  # noqa: PLC0415 -- see above
+
+    url = Settings.from_environment().database_url.get_secret_value()
+    async with open_pool(url, name="ingest-command", size=1) as pool, pool.transaction() as connection:
+        return await act(connection, *values)
+
+
+def _print(value: Any) -> None:
+    import msgspec  # noqa: PLC0415 -- see above
+
+    print(msgspec.json.encode(value).decode())  # noqa: T201 -- what the command is for
+
+
+def _settings(host: str | None, port: int | None) -> Settings:
+    given = {"host": host, "port": port}
+    settings = Settings.from_environment()
+    return settings.model_copy(update={name: value for name, value in given.items() if value is not None})

@@ -1,0 +1,125 @@
+"""Stops 4 to 6 in one commit: mirror, derive, announce, and the events are done."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from mainstem.common.database import Connection
+from mainstem.common.errors import MainstemError
+from mainstem.common.lease import Lease
+from mainstem.common.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
+from mainstem.common.outbox import insert as announce
+from mainstem.ingest import inbox, mirror, revisions
+from mainstem.ingest.locks import Class, lock
+from mainstem.ingest.owners import Customer, CustomerKey, Link, Owners
+from mainstem.ingest.products import rederive
+from mainstem.ingest.readings import Change, Reading
+
+_Causes = dict[CustomerKey, str]
+
+
+class MovedError(MainstemError):
+    """A subscription came to another customer while its lock was waited for: once more, from the start."""
+
+
+class Commit:
+    """Writes what a batch of events says, for one provider."""
+
+    def __init__(self, provider: str, owners: Owners) -> None:
+        self._provider = provider
+        self._owners = owners
+
+    async def write(
+        self, connection: Connection, lease: Lease, readings: Sequence[Reading], now: datetime
+    ) -> int:
+        """Write everything, in the caller's transaction; return how many owners' products changed.
+
+        Raises:
+            LeaseLostError: somebody else holds some of the events; the transaction must roll back.
+            MovedError: it must roll back and may be tried again.
+        """
+        changes = [reading.change for reading in readings if reading.change is not None]
+        customers = await self._lock_objects(connection, readings, changes)
+        links = await self._lock_owners(connection, changes, customers)
+        await mirror.write(connection, changes)
+        await revisions.write(connection, (one for reading in readings for one in reading.revisions), now)
+        await self._owners.write(connection, {customer.key for customer in customers})
+        changed = await rederive(connection, self._provider, links, now)
+        causes = _causes(readings, customers)
+        announced = [_announcement(link, links[link], causes) for link in sorted(changed)]
+        told = await announce(connection, announced, now)
+        await inbox.settle(connection, lease, [reading.event for reading in readings], now)
+        return told
+
+    async def _lock_objects(
+        self, connection: Connection, readings: Sequence[Reading], changes: Sequence[Change]
+    ) -> list[Customer]:
+        """Lock every root object and customer; return the customers whose products may change."""
+        named = {
+            CustomerKey(one.account, one.snapshot.customer)
+            for one in changes
+            if one.snapshot.customer is not None
+        }
+        roots = {(one.event.account, one.event.object_id) for one in readings}
+        subscriptions = [
+            (one.account, one.snapshot.id) for one in changes if one.snapshot.table == "subscription"
+        ]
+        found = await self._owners.find(connection, named, subscriptions)
+        locked = {*roots, *named, *(one.key for one in found)}
+        await lock(connection, Class.OBJECT, ((self._provider, *name) for name in locked))
+        customers = await self._owners.find(connection, _concerned(changes), subscriptions)
+        if not locked.issuperset(one.key for one in customers):
+            raise MovedError
+        return customers
+
+    async def _lock_owners(
+        self, connection: Connection, changes: Sequence[Change], customers: Sequence[Customer]
+    ) -> dict[Link, list[CustomerKey]]:
+        """Lock every owner involved, former and new; return by which customers each is."""
+        links: dict[Link, list[CustomerKey]] = {}
+        for one in customers:
+            for link in (one.link, one.former_link):
+                if link is not None:
+                    links.setdefault(link, []).append(one.key)
+        for change in changes:
+            link = self._named(change)
+            if link is not None:
+                links.setdefault(link, []).append(CustomerKey(change.account, change.snapshot.id))
+        await lock(connection, Class.OWNER, ((self._provider, *link) for link in links))
+        return links
+
+    def _named(self, change: Change) -> Link | None:
+        if change.snapshot.table != "customer" or change.snapshot.values is None:
+            return None
+        return self._owners.named(change.snapshot.values)
+
+
+def _concerned(changes: Iterable[Change]) -> set[CustomerKey]:
+    """Return the customers whose products the changes may change: a bill changes none."""
+    found = set()
+    for one in changes:
+        if one.snapshot.table == "customer":
+            found.add(CustomerKey(one.account, one.snapshot.id))
+        elif one.snapshot.table == "subscription" and one.snapshot.customer is not None:
+            found.add(CustomerKey(one.account, one.snapshot.customer))
+    return found
+
+
+def _causes(readings: Iterable[Reading], customers: Iterable[Customer]) -> _Causes:
+    """Return the trace of the last event that concerns each customer."""
+    through = {(one.key.account, one.subscription): one.key for one in customers if one.subscription}
+    causes: _Causes = {}
+    for reading in sorted(readings, key=lambda one: one.event.id):
+        event, change = reading.event, reading.change
+        if event.traceparent is None:
+            continue
+        root = (event.account, event.object_id)
+        causes[through.get(root, CustomerKey(*root))] = event.traceparent
+        if change is not None and change.snapshot.customer is not None:
+            causes[CustomerKey(event.account, change.snapshot.customer)] = event.traceparent
+    return causes
+
+
+def _announcement(link: Link, customers: Iterable[CustomerKey], causes: _Causes) -> Announcement:
+    traces = [causes[one] for one in customers if one in causes]
+    key = f"{link.kind}:{link.value}"
+    return Announcement(PRODUCT_SUBSCRIPTION_CHANGED, key, traces[-1] if traces else None)

@@ -1,0 +1,65 @@
+"""Ingest's door: what Stripe signs comes in here (stops 1 and 2)."""
+
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from mainstem.common import telemetry
+from mainstem.common.errors import NotFoundError
+from mainstem.common.inbox import NewEvent
+from mainstem.common.web import State as CommonState
+from mainstem.ingest.accounts import Account
+from mainstem.ingest.providers.protocol import Envelope
+from mainstem.ingest.providers.stripe import PROVIDER, verify
+from mainstem.ingest.providers.stripe_events import read_envelope
+from mainstem.ingest.record import Recorder
+from mainstem.ingest.settings import DEFAULT_ACCOUNT
+
+PUBLIC = ("/webhooks/",)
+"""Where callers sign what they send, and need no identity."""
+
+
+class State(CommonState):
+    """What the endpoints are given."""
+
+    accounts: Mapping[str, Account]
+    recorder: Recorder
+
+
+async def receive_stripe(request: Request) -> Response:
+    """Accept an event of Stripe's: verify its signature, store it once, answer when it is stored."""
+    accounts: Mapping[str, Account] = request.state["accounts"]
+    account = accounts.get(request.path_params.get("account", DEFAULT_ACCOUNT))
+    if account is None:
+        raise NotFoundError("there is no such account")
+    body = await request.body()
+    verify(body, request.headers.get("stripe-signature"), account.secrets)
+    recorder: Recorder = request.state["recorder"]
+    await recorder.record(_new_event(account.name, read_envelope(body), body))
+    return Response(status_code=HTTPStatus.ACCEPTED)
+
+
+def _new_event(account: str, envelope: Envelope, body: bytes) -> NewEvent:
+    return NewEvent(
+        provider=PROVIDER,
+        account=account,
+        event_id=envelope.event_id,
+        type=envelope.type,
+        object_type=envelope.object_type,
+        object_id=envelope.object_id,
+        created=envelope.created,
+        api_version=envelope.api_version,
+        livemode=envelope.livemode,
+        body=body,
+        traceparent=telemetry.traceparent(),
+        status="received" if envelope.is_known else "ignored",
+    )
+
+
+routes: Sequence[BaseRoute] = (
+    Route("/webhooks/stripe", receive_stripe, methods=["POST"]),
+    Route("/webhooks/stripe/{account}", receive_stripe, methods=["POST"]),
+)

@@ -1,0 +1,35 @@
+"""The order in which transactions wait for each other: advisory locks in two classes, each sorted (stop 4).
+
+First every customer and root object of a batch, then every owner link involved. Whoever derives for an owner
+holds its lock, so it sees everything that others have committed for that owner.
+"""
+
+from collections.abc import Iterable
+from enum import IntEnum
+from hashlib import blake2b
+
+from mainstem.common.database import Connection
+
+LOCK = "SELECT pg_advisory_xact_lock($1, key) FROM unnest($2::integer[]) AS key"
+
+
+class Class(IntEnum):
+    """The classes, in the order in which they are taken; the numbers are ours alone in this database."""
+
+    OBJECT = 71_001
+    OWNER = 71_002
+
+
+async def lock(connection: Connection, kind: Class, names: Iterable[tuple[str, ...]]) -> None:
+    """Wait for these locks and hold them until the transaction ends.
+
+    Two names with one hash share a lock, which costs a wait and nothing else; the hashes are what is sorted.
+    """
+    keys = sorted({_key(name) for name in names})
+    if keys:
+        await connection.execute(LOCK, int(kind), keys)
+
+
+def _key(name: tuple[str, ...]) -> int:
+    digest = blake2b("\0".join(name).encode(), digest_size=4).digest()
+    return int.from_bytes(digest, signed=True)

@@ -1,0 +1,211 @@
+"""The mirror: the provider's rows unedited, the newest copy of each (stop 4).
+
+All of a batch goes in by a few statements a table, in one order of tables and of rows.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from typing import Any
+
+from mainstem.common.database import Connection
+from mainstem.ingest.readings import Change
+from mainstem.ingest.tables import KEY, TABLES, VERSION, ChildTable, Table
+
+NEWER = (
+    '(old.epoch, old.at, old.rank, old.key COLLATE "C")'
+    " < (excluded.epoch, excluded.at, excluded.rank, excluded.key)"
+)
+"""What is stored is older; ids compare by code point, as they do in Python."""
+
+_Key = tuple[str, str]
+
+
+async def write(connection: Connection, changes: Iterable[Change]) -> None:
+    """Write the newest copy of each object, with its children, unless a newer one is stored.
+
+    The caller holds the locks of all these objects.
+    """
+    whole, tombstones, embedded = _newest(changes)
+    for kind, table in TABLES.items():
+        copies = whole.get(kind, [])
+        accepted = await _upsert(connection, table, copies)
+        if table.child is not None:
+            parents = [copy for copy in copies if (copy.account, copy.snapshot.id) in accepted]
+            await _replace_children(connection, table.child, parents)
+        await _upsert(connection, table, await _new_copies(connection, table, embedded.get(kind, [])))
+        await _bury(connection, table, tombstones.get(kind, ()))
+
+
+_ByKind = dict[str, list[Change]]
+
+
+def _newest(changes: Iterable[Change]) -> tuple[_ByKind, _ByKind, _ByKind]:
+    """Return the greatest copy of each object, of each by kind: whole ones, tombstones, embedded ones.
+
+    A tombstone keeps the fields that came before it, so it goes beside the greatest whole copy.
+    """
+    whole: dict[tuple[str, str, str], Change] = {}
+    tombstones: dict[tuple[str, str, str], Change] = {}
+    embedded: dict[tuple[str, str, str], Change] = {}
+    for change in changes:
+        _keep(tombstones if change.snapshot.values is None else whole, change)
+        for copy in change.embedded():
+            _keep(embedded, copy)
+    return _by_kind(whole), _by_kind(tombstones), _by_kind(embedded)
+
+
+def _keep(kept: dict[tuple[str, str, str], Change], change: Change) -> None:
+    other = kept.get(change.identity)
+    if other is None or other.version < change.version:
+        kept[change.identity] = change
+
+
+def _by_kind(changes: Mapping[tuple[str, str, str], Change]) -> _ByKind:
+    by_kind: _ByKind = {}
+    for identity in sorted(changes):
+        by_kind.setdefault(identity[0], []).append(changes[identity])
+    return by_kind
+
+
+async def _new_copies(connection: Connection, table: Table, copies: Sequence[Change]) -> list[Change]:
+    """Return the embedded copies that differ from what is stored and are newer.
+
+    Everybody's subscription carries the same few prices: even a refused upsert would lock those rows.
+    A copy that says nothing new does not raise the stored version. That is safe because whatever changes
+    an object has an event of its own, which does.
+    """
+    if not copies:
+        return []
+    rows = await connection.fetch(_differing(table), *_columns(table, copies))
+    differing = {(row["account"], row["id"]) for row in rows}
+    return [copy for copy in copies if (copy.account, copy.snapshot.id) in differing]
+
+
+async def _upsert(connection: Connection, table: Table, copies: Sequence[Change]) -> set[_Key]:
+    """Write the copies that are newer, in the order they come in; return which were."""
+    if not copies:
+        return set()
+    rows = await connection.fetch(_upserting(table), *_columns(table, copies))
+    return {(row["account"], row["id"]) for row in rows}
+
+
+async def _bury(connection: Connection, table: Table, tombstones: Sequence[Change]) -> None:
+    """Mark objects as deleted; the fields that were known stay."""
+    if tombstones:
+        await connection.execute(
+            _burying(table),
+            [one.account for one in tombstones],
+            [one.snapshot.id for one in tombstones],
+            *zip(*(one.version for one in tombstones), strict=True),
+        )
+
+
+async def _replace_children(connection: Connection, child: ChildTable, parents: Sequence[Change]) -> None:
+    """Write the children of accepted parents; those that vanished from a complete list go."""
+    rows = {
+        (parent.account, row["id"]): {**row, "account": parent.account, child.parent: parent.snapshot.id}
+        for parent in parents
+        if parent.snapshot.children is not None
+        for row in parent.snapshot.children.rows
+    }
+    complete = [
+        (parent.account, parent.snapshot.id)
+        for parent in parents
+        if parent.snapshot.children is not None and parent.snapshot.children.is_complete
+    ]
+    if complete:
+        await connection.execute(_vanishing(child), *_transposed(complete), *_transposed(list(rows)))
+    if rows:
+        ordered = [rows[key] for key in sorted(rows)]
+        columns = [[row[name] for row in ordered] for name in _child_columns(child)]
+        await connection.execute(_replacing(child), *columns)
+
+
+def _transposed(keys: Sequence[_Key]) -> tuple[list[str], list[str]]:
+    return [account for account, _ in keys], [one for _, one in keys]
+
+
+def _columns(table: Table, copies: Sequence[Change]) -> list[list[Any]]:
+    """Return the copies column by column, as `unnest` takes them."""
+    columns: list[list[Any]] = [
+        [copy.account for copy in copies],
+        [copy.snapshot.id for copy in copies],
+        *([*column] for column in zip(*(copy.version for copy in copies), strict=True)),
+        [copy.snapshot.is_deleted for copy in copies],
+    ]
+    for name in list(table.all_columns)[len(columns) :]:
+        if name == table.incomplete:
+            columns.append([_is_incomplete(copy) for copy in copies])
+        else:
+            columns.append([(copy.snapshot.values or {})[name] for copy in copies])
+    return columns
+
+
+def _is_incomplete(copy: Change) -> bool:
+    return copy.snapshot.children is not None and not copy.snapshot.children.is_complete
+
+
+def _child_columns(child: ChildTable) -> dict[str, str]:
+    return {**KEY, child.parent: "varchar", **child.columns}
+
+
+def _unnest(columns: Mapping[str, str], alias: str) -> str:
+    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(columns.values(), start=1))
+    return f"unnest({arrays}) AS {alias} ({', '.join(columns)})"
+
+
+def _set(names: Iterable[str]) -> str:
+    return ", ".join(f"{name} = excluded.{name}" for name in names if name not in KEY)
+
+
+@cache
+def _upserting(table: Table) -> str:
+    columns = table.all_columns
+    return (
+        f"INSERT INTO {table.name} AS old ({', '.join(columns)}) SELECT * FROM {_unnest(columns, 'new')}"  # noqa: S608 -- made of `tables` alone, as are all below
+        f" ON CONFLICT (account, id) DO UPDATE SET {_set(columns)} WHERE {NEWER} RETURNING account, id"
+    )
+
+
+@cache
+def _burying(table: Table) -> str:
+    columns = {**KEY, **VERSION}
+    more = {"deleted": "true"} | ({} if table.incomplete is None else {table.incomplete: "false"})
+    return (
+        f"INSERT INTO {table.name} AS old ({', '.join([*columns, *more])})"  # noqa: S608 -- see above
+        f" SELECT *, {', '.join(more.values())} FROM {_unnest(columns, 'new')}"
+        f" ON CONFLICT (account, id) DO UPDATE SET {_set([*columns, 'deleted'])} WHERE {NEWER}"
+    )
+
+
+@cache
+def _differing(table: Table) -> str:
+    columns = table.all_columns
+    names = [name for name in columns if name not in {**KEY, **VERSION, "deleted": ""}]
+    old, new = (", ".join(f"{alias}.{name}" for name in names) for alias in ("old", "excluded"))
+    return (
+        f"SELECT excluded.account, excluded.id FROM {_unnest(columns, 'excluded')}"  # noqa: S608 -- see above
+        f" LEFT JOIN {table.name} AS old ON old.account = excluded.account AND old.id = excluded.id"
+        f" WHERE old.id IS NULL OR ({NEWER} AND ({old}) IS DISTINCT FROM ({new}))"
+    )
+
+
+@cache
+def _replacing(child: ChildTable) -> str:
+    columns = _child_columns(child)
+    names = [name for name in columns if name not in KEY]
+    old, new = (", ".join(f"{alias}.{name}" for name in names) for alias in ("old", "excluded"))
+    return (
+        f"INSERT INTO {child.name} AS old ({', '.join(columns)}) SELECT * FROM {_unnest(columns, 'new')}"  # noqa: S608 -- see above
+        f" ON CONFLICT (account, id) DO UPDATE SET {_set(columns)} WHERE ({old}) IS DISTINCT FROM ({new})"
+    )
+
+
+@cache
+def _vanishing(child: ChildTable) -> str:
+    return (
+        f"DELETE FROM {child.name} AS old USING unnest($1::varchar[], $2::varchar[]) AS parent (account, id)"  # noqa: S608 -- see above
+        f" WHERE old.account = parent.account AND old.{child.parent} = parent.id"
+        " AND NOT EXISTS (SELECT FROM unnest($3::varchar[], $4::varchar[]) AS kept (account, id)"
+        " WHERE kept.account = old.account AND kept.id = old.id)"
+    )

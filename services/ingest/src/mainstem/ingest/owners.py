@@ -1,0 +1,143 @@
+"""Whose a provider's customer is: the link that one setting takes from its fields (stop 5).
+
+Of several customers with one link the greatest (created, id by code point) holds it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import msgspec
+
+from mainstem.common.database import Connection
+
+FIND = """
+WITH given AS (
+  SELECT account, customer, NULL AS subscription
+  FROM unnest($2::varchar[], $3::varchar[]) AS customers (account, customer)
+  UNION ALL
+  SELECT account, customer, id
+  FROM stripe.subscription
+  JOIN unnest($4::varchar[], $5::varchar[]) AS named (account, id) USING (account, id)
+  WHERE customer IS NOT NULL
+)
+SELECT given.account, given.customer, given.subscription,
+  mirror.created, mirror.description, mirror.email, mirror.metadata, owner.kind, owner.value
+FROM given
+LEFT JOIN stripe.customer AS mirror ON mirror.account = given.account AND mirror.id = given.customer
+LEFT JOIN subscription.owner
+  ON owner.provider = $1 AND owner.account = given.account AND owner.customer = given.customer
+"""
+
+UPSERT = """
+INSERT INTO subscription.owner AS old (provider, account, customer, kind, value, created)
+SELECT $1, * FROM unnest($2::varchar[], $3::varchar[], $4::varchar[], $5::varchar[], $6::timestamptz[])
+ON CONFLICT (provider, account, customer) DO UPDATE
+SET kind = excluded.kind, value = excluded.value, created = excluded.created
+WHERE (old.kind, old.value, old.created) IS DISTINCT FROM (excluded.kind, excluded.value, excluded.created)
+"""
+
+DELETE = """
+DELETE FROM subscription.owner AS old USING unnest($2::varchar[], $3::varchar[]) AS gone (account, customer)
+WHERE old.provider = $1 AND old.account = gone.account AND old.customer = gone.customer
+"""
+
+
+class Link(NamedTuple):
+    """An identity of an owner, as a customer names it; sync matches it with a contact's."""
+
+    kind: str
+    value: str
+
+
+class CustomerKey(NamedTuple):
+    """One customer of one account."""
+
+    account: str
+    customer: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """Which field of a customer names its owner; `key` is the one of its metadata, if it stands there."""
+
+    field: str
+    key: str | None
+    kind: str
+
+    def link(self, values: Mapping[str, Any]) -> Link | None:
+        """Return the owner that a customer's columns name, None if they name none."""
+        value = values[self.field]
+        if self.key is not None:
+            value = msgspec.json.decode(value or "{}").get(self.key)
+        if not isinstance(value, str) or not value:
+            return None
+        return Link(self.kind, value.lower() if self.field == "email" else value)
+
+
+def rule(setting: str) -> Rule:
+    """Return the rule that `MAINSTEM_OWNER_LINK` spells."""
+    path, _, kind = setting.removeprefix("customer.").rpartition(":")
+    field, _, key = path.partition(".")
+    return Rule(field, key or None, kind)
+
+
+@dataclass(frozen=True, slots=True)
+class Customer:
+    """A customer that a batch concerns, as the database has it: its owner by the mirror and as last derived.
+
+    `subscription` says through which stored subscription it was found, None for one that was named.
+    """
+
+    key: CustomerKey
+    subscription: str | None
+    created: datetime | None
+    link: Link | None
+    former_link: Link | None
+
+
+class Owners:
+    """The links of one provider's customers."""
+
+    def __init__(self, provider: str, rule: Rule) -> None:
+        self._provider = provider
+        self._rule = rule
+
+    def named(self, values: Mapping[str, Any]) -> Link | None:
+        """Return the owner that a customer's columns name, None if they name none."""
+        return self._rule.link(values)
+
+    async def find(
+        self,
+        connection: Connection,
+        customers: Iterable[CustomerKey],
+        subscriptions: Sequence[tuple[str, str]],
+    ) -> list[Customer]:
+        """Return these customers, and those whose the stored subscriptions are, by (account, id)."""
+        named, found = _columns(customers), _columns(subscriptions)
+        rows = await connection.fetch(FIND, self._provider, *named, *found)
+        return [self._customer(dict(row)) for row in rows]
+
+    async def write(self, connection: Connection, customers: Iterable[CustomerKey]) -> None:
+        """Write down the owners of these customers as the mirror now names them.
+
+        The caller holds the customers' locks and those of all links involved.
+        """
+        found = {one.key: one for one in await self.find(connection, customers, ())}
+        linked = [(*one.key, *one.link, one.created) for one in found.values() if one.link is not None]
+        unlinked = [one.key for one in found.values() if one.link is None]
+        if linked:
+            await connection.execute(UPSERT, self._provider, *map(list, zip(*linked, strict=True)))
+        if unlinked:
+            await connection.execute(DELETE, self._provider, *_columns(unlinked))
+
+    def _customer(self, row: Mapping[str, Any]) -> Customer:
+        former = None if row["kind"] is None else Link(row["kind"], row["value"])
+        key = CustomerKey(row["account"], row["customer"])
+        return Customer(key, row["subscription"], row["created"], self._rule.link(row), former)
+
+
+def _columns(keys: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
+    pairs = list(keys)
+    return [account for account, _ in pairs], [one for _, one in pairs]

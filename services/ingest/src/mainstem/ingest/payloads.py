@@ -1,0 +1,36 @@
+"""Reading events of accounts without an API key: the signed payload is the truth (stop 3)."""
+
+from collections.abc import Mapping, Sequence
+
+from mainstem.ingest.inbox import Event, Failure, Queue
+from mainstem.ingest.providers.protocol import PayloadError, Version
+from mainstem.ingest.providers.stripe_events import rank, read_signed, read_snapshot
+from mainstem.ingest.readings import Change, Reading, signed_revision
+
+BATCH = 200
+
+
+class PayloadSource:
+    """Reads events by what they carry; two of one second settle the same way every time, by rank and id."""
+
+    limit = BATCH
+
+    def __init__(self, provider: str, epochs: Mapping[str, int]) -> None:
+        self.queue = Queue(provider, sorted(epochs))
+        self._epochs = epochs
+
+    async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
+        """Return what the events say, and which of them cannot be read."""
+        readings, failures = [], []
+        for event in events:
+            try:
+                readings.append(self._read(event))
+            except PayloadError as error:
+                failures.append(Failure(event, error.detail, is_own=True))
+        return readings, failures
+
+    def _read(self, event: Event) -> Reading:
+        signed = read_signed(event.body)
+        version = Version(self._epochs[event.account], signed.created, rank(event.type), event.event_id)
+        change = Change(event.account, version, read_snapshot(event.type, signed.body))
+        return Reading(event, (signed_revision(event, signed.body, signed.created),), change)

@@ -1,0 +1,101 @@
+"""What a provider's file offers to the pipeline, and the shapes that travel between them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple, Protocol
+
+from mainstem.common.errors import BadRequestError, MainstemError
+
+
+class SignatureError(BadRequestError):
+    """Nobody we know signed this, or not now."""
+
+
+class PayloadError(MainstemError):
+    """What the provider sent does not make a row; the text says where, never what."""
+
+
+class FetchError(MainstemError):
+    """The provider could not be asked, or gave no usable answer; later it may."""
+
+
+class RefusedError(MainstemError):
+    """The provider says that this cannot be asked; asking again will not help."""
+
+
+class Version(NamedTuple):
+    """How new a copy of an object is: compared as a whole, only a greater one overwrites."""
+
+    epoch: int
+    at: datetime
+    rank: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """What the door reads of an event: enough to store it once and to find its object.
+
+    `is_known` says whether anybody works on events of this type.
+    """
+
+    event_id: str
+    type: str
+    object_type: str | None
+    object_id: str | None
+    created: datetime | None
+    api_version: str | None
+    livemode: bool | None
+    is_known: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """The rows of an object's nested list; an incomplete list proves nothing of what is absent."""
+
+    rows: tuple[Mapping[str, Any], ...]
+    is_complete: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One object as rows: `values` by column of `table`, None where all that is known is that it is gone.
+
+    `customer` is whom it concerns, None for what belongs to nobody.
+    `embedded` holds whole copies of other objects that came inside it.
+    """
+
+    table: str
+    id: str
+    values: Mapping[str, Any] | None
+    customer: str | None = None
+    is_deleted: bool = False
+    children: Children | None = None
+    embedded: tuple["Snapshot", ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """An event's object as the provider signed it: its bytes, and since when they hold."""
+
+    body: bytes
+    created: datetime
+
+
+class Reader(Protocol):
+    """Asks one account at a provider."""
+
+    @property
+    def livemode(self) -> bool | None:
+        """Which side of the account its key opens; None if the key does not tell."""
+        ...
+
+    async def fetch(self, object_type: str, object_id: str) -> bytes | None:
+        """Return an object's bytes with its nested lists read to their end, None if there is none.
+
+        Raises:
+            FetchError: not now.
+            RefusedError: not ever.
+        """
+        ...

@@ -1,0 +1,180 @@
+"""Stripe's events: what the door reads of one, and what version its payload has; pure."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+
+from mainstem.common.errors import BadRequestError
+from mainstem.ingest.providers.protocol import Envelope, PayloadError, Signed, Snapshot
+from mainstem.ingest.providers.stripe_rows import snapshot
+from mainstem.ingest.providers.stripe_shapes import Seconds
+
+KINDS = {
+    "customer": "customer",
+    "customer.subscription": "subscription",
+    "invoice": "invoice",
+    "price": "price",
+    "product": "product",
+}
+"""Which kind of object the events of a family carry; other families are kept and ignored.
+
+Source: https://docs.stripe.com/api/events/types
+"""
+
+RANKS = {"invoice.paid": 2, "invoice.voided": 2, "invoice.marked_uncollectible": 2}
+RANK_OF_VERB = {"created": 0, "deleted": 3}
+RANK = 1
+"""Which of one second's events is the later one: created, anything, a bill that is settled, deleted."""
+
+TOMBSTONES = frozenset({"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"})
+"""Events whose object is gone; `customer.subscription.deleted` is a status."""
+
+LATEST = 2**38
+
+
+class _Object(msgspec.Struct):
+    id: str | None = None
+    object: str | None = None
+
+
+class _Data(msgspec.Struct):
+    object: _Object
+
+
+class _Event(msgspec.Struct):
+    id: str
+    type: str
+    data: _Data
+    created: int | None = None
+    livemode: bool | None = None
+    api_version: str | None = None
+    account: str | None = None
+
+
+class _SignedData(msgspec.Struct):
+    object: msgspec.Raw
+
+
+class _Signed(msgspec.Struct):
+    created: Seconds
+    data: _SignedData
+
+
+_read_event = msgspec.json.Decoder(_Event).decode
+_read_signed = msgspec.json.Decoder(_Signed).decode
+
+
+def read_envelope(body: bytes) -> Envelope:
+    """Return what the door needs of an event.
+
+    Raises:
+        BadRequestError: it is not a JSON object with an id and a type, or what it is stored by has a NUL.
+    """
+    try:
+        event = _read_event(body)
+    except (msgspec.DecodeError, RecursionError):
+        event = _read_oddity(body)
+    if not event.id or not event.type:
+        raise BadRequestError("the event has no id, or no type")
+    names = (event.id, event.type, event.account, event.data.object.id, event.data.object.object)
+    if not all(_is_storable(name) for name in names):
+        raise BadRequestError("an id or a type of the event cannot be stored")
+    return _envelope(event)
+
+
+def read_signed(body: bytes) -> Signed:
+    """Return an event's object as it was signed.
+
+    Raises:
+        PayloadError: the event has no object, or no time.
+    """
+    try:
+        event = _read_signed(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PayloadError(f"event: {error}") from None
+    return Signed(bytes(event.data.object), datetime.fromtimestamp(event.created, UTC))
+
+
+def read_snapshot(event_type: str, body: bytes) -> Snapshot:
+    """Return the rows of an event's object.
+
+    Raises:
+        PayloadError: it cannot be read as what the event's type announces.
+    """
+    return snapshot(KINDS[_family(event_type)], body, is_deleted=event_type in TOMBSTONES)
+
+
+def rank(event_type: str) -> int:
+    """Return how late an event of this type is among those of its second."""
+    verb = event_type.rpartition(".")[2]
+    return RANKS.get(event_type, RANK_OF_VERB.get(verb, RANK))
+
+
+def canonical(body: bytes) -> bytes:
+    """Return JSON without what does not matter: space and the order of keys.
+
+    Raises:
+        PayloadError: it is not JSON.
+    """
+    try:
+        return msgspec.json.encode(msgspec.json.decode(body), order="deterministic")
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PayloadError(f"event: {error}") from None
+
+
+def _envelope(event: _Event) -> Envelope:
+    kind, object_id = event.data.object.object, event.data.object.id
+    family = KINDS.get(_family(event.type))
+    created = event.created if event.created is not None and 0 <= event.created < LATEST else None
+    return Envelope(
+        event_id=event.id,
+        type=event.type,
+        object_type=family or kind,
+        object_id=object_id or None,
+        created=None if created is None else datetime.fromtimestamp(created, UTC),
+        api_version=event.api_version if _is_storable(event.api_version) else None,
+        livemode=event.livemode,
+        # An upcoming invoice, for one, has no id: there is nothing to fetch or to mirror.
+        is_known=family is not None and bool(object_id),
+    )
+
+
+def _family(event_type: str) -> str:
+    return event_type.rpartition(".")[0]
+
+
+def _read_oddity(body: bytes) -> _Event:
+    """Read an event that is JSON and yet not shaped as an event is: it is kept, and fails at stop 4."""
+    try:
+        event = json.loads(body)
+    except (ValueError, RecursionError):
+        raise BadRequestError("the body is not JSON") from None
+    if not isinstance(event, dict):
+        raise BadRequestError("the body is not a JSON object")
+    found = _dict(_dict(event, "data"), "object")
+    return _Event(
+        id=_typed(event, "id", str) or "",
+        type=_typed(event, "type", str) or "",
+        data=_Data(_Object(_typed(found, "id", str), _typed(found, "object", str))),
+        created=_typed(event, "created", int),
+        livemode=_typed(event, "livemode", bool),
+        api_version=_typed(event, "api_version", str),
+        account=_typed(event, "account", str),
+    )
+
+
+def _dict(value: dict[str, Any], name: str) -> dict[str, Any]:
+    member = value.get(name)
+    return member if isinstance(member, dict) else {}
+
+
+def _typed(value: dict[str, Any], name: str, kind: type) -> Any:
+    member = value.get(name)
+    return member if isinstance(member, kind) else None
+
+
+def _is_storable(text: str | None) -> bool:
+    """Whether Postgres takes the text: it has no NUL, and no half of a surrogate pair."""
+    return text is None or ("\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text))

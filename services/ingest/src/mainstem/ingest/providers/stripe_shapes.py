@@ -1,0 +1,228 @@
+"""Stripe's objects as typed structs, in both eras of its shapes; an absent field that is required fails.
+
+Until 2025-03-31 a subscription has the period and an invoice names its subscription; since then the items
+have it and the invoice's `parent` does. https://docs.stripe.com/changelog/basil
+A struct lists what the mirror keeps; everything else in a body is skipped.
+"""
+
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+Amount = Annotated[int, Meta(ge=-(2**63), lt=2**63)]
+Count = Annotated[int, Meta(ge=0, lt=2**31)]
+Seconds = Annotated[int, Meta(ge=0, lt=2**38)]
+"""Unix time; the bound is the year 10680, beyond what Postgres is ever told."""
+Metadata = dict[str, Any]
+
+
+class Expanded(msgspec.Struct):
+    """An object in the place of its id."""
+
+    id: str
+
+
+Ref = str | Expanded
+
+
+class Deleted(msgspec.Struct):
+    """What is left of a deleted object."""
+
+    id: str
+    object: str
+    deleted: bool = False
+
+
+class InvoiceSettings(msgspec.Struct):
+    """How a customer pays invoices."""
+
+    default_payment_method: Ref | None
+
+
+class Customer(msgspec.Struct):
+    """https://docs.stripe.com/api/customers/object."""
+
+    id: str
+    created: Seconds
+    livemode: bool
+    description: str | None
+    default_source: Ref | None
+    invoice_settings: InvoiceSettings
+    email: str | None = None
+    name: str | None = None
+    metadata: Metadata | None = None
+
+
+class Product(msgspec.Struct):
+    """https://docs.stripe.com/api/products/object."""
+
+    id: str
+    created: Seconds
+    livemode: bool
+    name: str
+    active: bool
+    metadata: Metadata | None = None
+
+
+class Recurring(msgspec.Struct):
+    """How often a price falls due."""
+
+    interval: str
+    interval_count: Count
+
+
+class Price(msgspec.Struct):
+    """https://docs.stripe.com/api/prices/object."""
+
+    id: str
+    created: Seconds
+    product: Ref
+    active: bool
+    currency: str
+    livemode: bool | None = None
+    type: str | None = None
+    unit_amount: Amount | None = None
+    recurring: Recurring | None = None
+    metadata: Metadata | None = None
+
+
+class Item(msgspec.Struct):
+    """https://docs.stripe.com/api/subscription_items/object."""
+
+    id: str
+    created: Seconds
+    price: Price
+    quantity: Amount | None = None
+    current_period_start: Seconds | None = None
+    current_period_end: Seconds | None = None
+
+
+class Items(msgspec.Struct):
+    """A subscription's items, or the first of them."""
+
+    data: list[Item]
+    has_more: bool
+
+
+class Subscription(msgspec.Struct):
+    """https://docs.stripe.com/api/subscriptions/object."""
+
+    id: str
+    created: Seconds
+    livemode: bool
+    customer: Ref
+    status: str
+    start_date: Seconds
+    cancel_at_period_end: bool
+    canceled_at: Seconds | None
+    ended_at: Seconds | None
+    default_payment_method: Ref | None
+    default_source: Ref | None
+    items: Items
+    currency: str | None = None
+    collection_method: str | None = None
+    latest_invoice: Ref | None = None
+    trial_start: Seconds | None = None
+    trial_end: Seconds | None = None
+    cancel_at: Seconds | None = None
+    current_period_start: Seconds | None = None
+    current_period_end: Seconds | None = None
+    metadata: Metadata | None = None
+
+
+class LineDetails(msgspec.Struct):
+    """Where a line comes from, today."""
+
+    subscription: Ref | None = None
+    subscription_item: Ref | None = None
+    invoice_item: Ref | None = None
+
+
+class LineParent(msgspec.Struct):
+    """Which kind of details a line has, today."""
+
+    type: str | None
+    subscription_item_details: LineDetails | None = None
+    invoice_item_details: LineDetails | None = None
+
+
+class PriceDetails(msgspec.Struct):
+    """What a line charges for, today."""
+
+    price: Ref
+    product: Ref | None = None
+
+
+class Pricing(msgspec.Struct):
+    """How a line's amount came about, today."""
+
+    price_details: PriceDetails | None = None
+
+
+class Period(msgspec.Struct):
+    """What a line's amount is for."""
+
+    start: Seconds
+    end: Seconds
+
+
+class Line(msgspec.Struct):
+    """https://docs.stripe.com/api/invoice-line-item/object."""
+
+    id: str
+    amount: Amount
+    currency: str
+    period: Period | None = None
+    quantity: Amount | None = None
+    pricing: Pricing | UnsetType | None = UNSET
+    parent: LineParent | None = None
+    price: Price | UnsetType | None = UNSET
+    type: str | None = None
+    subscription: Ref | None = None
+    subscription_item: Ref | None = None
+    invoice_item: Ref | None = None
+
+
+class Lines(msgspec.Struct):
+    """An invoice's lines, or the first of them."""
+
+    data: list[Line]
+    has_more: bool
+
+
+class InvoiceSubscription(msgspec.Struct):
+    """Which subscription an invoice is for, today."""
+
+    subscription: Ref | None = None
+
+
+class InvoiceParent(msgspec.Struct):
+    """Where an invoice comes from, today."""
+
+    subscription_details: InvoiceSubscription | None = None
+
+
+class Invoice(msgspec.Struct):
+    """https://docs.stripe.com/api/invoices/object."""
+
+    id: str
+    created: Seconds
+    livemode: bool
+    customer: Ref | None
+    currency: str
+    total: Amount
+    status: str | None
+    default_payment_method: Ref | None
+    default_source: Ref | None
+    lines: Lines
+    parent: InvoiceParent | UnsetType | None = UNSET
+    subscription: Ref | UnsetType | None = UNSET
+    amount_due: Amount | None = None
+    amount_paid: Amount | None = None
+    billing_reason: str | None = None
+    collection_method: str | None = None
+    number: str | None = None
+    period_start: Seconds | None = None
+    period_end: Seconds | None = None
+    metadata: Metadata | None = None

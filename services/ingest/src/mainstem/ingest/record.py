@@ -1,0 +1,132 @@
+"""Recording, stop 2: one writer task a process stores what waits, many events in one commit.
+
+There is no timer: whatever came while the last commit ran goes into the next one, so that an event
+that comes alone is stored at once.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+
+import asyncpg
+import structlog
+
+from mainstem.common import telemetry
+from mainstem.common.clock import Clock
+from mainstem.common.database import Transactions
+from mainstem.common.errors import BadRequestError, MainstemError, UnavailableError
+from mainstem.common.inbox import NewEvent, insert
+
+GROUP = 500
+"""How many events go into one commit at most."""
+WAITING_BYTES = 64 * 1024 * 1024
+"""How much may wait for its commit; what comes beyond that is sent away, to come again."""
+COMMIT_SECONDS = 10.0
+RETRY_AFTER_SECONDS = 5
+
+BAD_DATA = (asyncpg.DataError, ValueError)
+"""What Postgres, or asyncpg on the way to it, says of a value that cannot be stored."""
+
+log = structlog.get_logger()
+recorded = telemetry.meter().create_counter(
+    "mainstem_events_recorded", description="Events stored, duplicates included."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    event: NewEvent
+    stored: asyncio.Future[None]
+
+
+class Recorder:
+    """Stores events; `record` returns when its event is committed."""
+
+    def __init__(self, database: Transactions, clock: Clock, wake: Callable[[], None]) -> None:
+        self._database = database
+        self._clock = clock
+        self._wake = wake
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
+        self._waiting_bytes = 0
+
+    async def record(self, event: NewEvent) -> None:
+        """Store an event, once. A caller that is cancelled leaves the others' commit alone.
+
+        Raises:
+            BadRequestError: the event holds something that cannot be stored.
+            UnavailableError: it could not be stored now.
+        """
+        if self._waiting_bytes + len(event.body) > WAITING_BYTES:
+            raise _unavailable("too much is waiting to be stored")
+        waiting = _Waiting(event, asyncio.get_running_loop().create_future())
+        self._waiting_bytes += len(event.body)
+        self._queue.put_nowait(waiting)
+        await waiting.stored
+
+    async def run(self) -> None:
+        """Store what comes, until cancelled."""
+        while True:
+            group = [await self._queue.get()]
+            while len(group) < GROUP and not self._queue.empty():
+                group.append(self._queue.get_nowait())
+            try:
+                await self._store_group(group)
+            finally:
+                self._waiting_bytes -= sum(len(waiting.event.body) for waiting in group)
+                _settle(group, _unavailable("the process is stopping"))
+
+    async def _store_group(self, group: Sequence[_Waiting]) -> None:
+        """Store the group in one commit, or, if one of its events will not go in, each in its own."""
+        error = await self._store(group)
+        if isinstance(error, BadRequestError) and len(group) > 1:
+            for waiting in group:
+                _settle([waiting], await self._store([waiting]))
+        else:
+            _settle(group, error)
+
+    async def _store(self, group: Sequence[_Waiting]) -> MainstemError | None:
+        """Commit the events; return why not, if not."""
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS), self._database.transaction() as connection:
+                events = [waiting.event for waiting in group]
+                to_do = await insert(connection, events, self._clock.now())
+        except BAD_DATA as error:
+            log.warning("event.refused", error=type(error).__name__, events=len(group))
+            return BadRequestError("the event holds something that cannot be stored")
+        except Exception as error:  # noqa: BLE001 -- whatever went wrong, nothing is stored and the writer lives on
+            log.warning("events.record_failed", error=type(error).__name__, events=len(group))
+            return _unavailable("the event could not be stored now")
+        recorded.add(len(group))
+        if to_do:
+            self._wake()
+        return None
+
+
+@asynccontextmanager
+async def open_recorder(
+    database: Transactions, clock: Clock, wake: Callable[[], None]
+) -> AsyncIterator[Recorder]:
+    """Run a recorder; `wake` is called after each commit that left something to do."""
+    recorder = Recorder(database, clock, wake)
+    writer = asyncio.create_task(recorder.run(), name="recorder")
+    try:
+        yield recorder
+    finally:
+        writer.cancel()
+        with suppress(asyncio.CancelledError):
+            await writer
+
+
+def _settle(group: Sequence[_Waiting], error: MainstemError | None) -> None:
+    for waiting in group:
+        if waiting.stored.done():
+            continue
+        if error is None:
+            waiting.stored.set_result(None)
+        else:
+            waiting.stored.set_exception(error)
+
+
+def _unavailable(detail: str) -> UnavailableError:
+    return UnavailableError(detail, headers={"Retry-After": str(RETRY_AFTER_SECONDS)})

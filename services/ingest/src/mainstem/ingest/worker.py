@@ -1,0 +1,84 @@
+"""Ingest's worker, put together: it claims events and works them off, beside its health and metrics."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+
+from mainstem.common import telemetry
+from mainstem.common.clock import open_clock
+from mainstem.common.database import Pool, open_pool
+from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
+from mainstem.common.jobs import Drain, open_drains, open_waker
+from mainstem.common.web import State, build_app
+from mainstem.ingest.accounts import Account, Mode, agree, stripe_accounts
+from mainstem.ingest.backlog import Backlog
+from mainstem.ingest.commit import Commit
+from mainstem.ingest.fetches import FetchSource, batch_size
+from mainstem.ingest.owners import Owners, rule
+from mainstem.ingest.payloads import PayloadSource
+from mainstem.ingest.pipeline import LEASE_SECONDS, Pipeline, Source, Terms
+from mainstem.ingest.providers.stripe import PROVIDER, open_readers
+from mainstem.ingest.settings import Settings
+
+SERVICE = "ingest"
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the app; nothing is opened before its lifespan starts."""
+    telemetry.start(SERVICE, settings)
+    return build_app(SERVICE, routes=(), lifespan=partial(lifespan, settings=settings))
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+    """Open what the work needs, work until the end, and end with what is held."""
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    clock = open_clock(settings.clock_file)
+    async with (
+        open_pool(settings.database_url.get_secret_value(), name=f"{SERVICE}-worker") as pool,
+        open_waker(redis_url) as waker,
+    ):
+        await require_schema(pool)
+        async with _open_sources(pool, settings) as sources:
+            commit = Commit(PROVIDER, Owners(PROVIDER, rule(settings.owner_link)))
+            terms = Terms(settings.instance, settings.failures_to_dead)
+            wake_sync = partial(waker.wake, "sync")
+            pipelines = {
+                name: Pipeline(source, commit, database=pool, clock=clock, terms=terms, wake_sync=wake_sync)
+                for name, source in sources.items()
+            }
+            drains = [Drain(name, one.work, sources[name].limit) for name, one in pipelines.items()]
+            drains.append(Drain("backlog", Backlog(pool, clock).work, 1))
+            async with open_drains(SERVICE, redis_url, drains, waker) as loops:
+                checks = {"database": database_check(pool), "redis": redis_check(waker)}
+                yield {"identity": None, "checks": checks | dict(drain_checks(loops))}
+
+
+@asynccontextmanager
+async def _open_sources(pool: Pool, settings: Settings) -> AsyncIterator[dict[str, Source]]:
+    """Open one source for each mode that some account has."""
+    accounts = list(stripe_accounts(settings).values())
+    async with pool.transaction() as connection:
+        epochs = await agree(connection, PROVIDER, accounts)
+    keys = {account.name: account.api_key for account in accounts if account.api_key is not None}
+    payload, fetch = (_names(accounts, mode) for mode in (Mode.PAYLOAD, Mode.FETCH))
+    async with open_readers(keys, settings.stripe_api_base) as readers:
+        sources: dict[str, Source] = {}
+        if payload:
+            sources["payload"] = PayloadSource(PROVIDER, {name: epochs[name] for name in payload})
+        if fetch:
+            sources["fetch"] = FetchSource(
+                PROVIDER,
+                {name: epochs[name] for name in fetch},
+                readers,
+                database=pool,
+                concurrency=settings.stripe_concurrency,
+                limit=batch_size(settings.stripe_concurrency, LEASE_SECONDS),
+            )
+        yield sources
+
+
+def _names(accounts: Sequence[Account], mode: Mode) -> list[str]:
+    return [account.name for account in accounts if account.mode is mode]
