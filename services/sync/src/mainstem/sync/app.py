@@ -1,0 +1,46 @@
+"""Sync's HTTP process, put together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+
+from mainstem.common import telemetry
+from mainstem.common.clock import open_clock
+from mainstem.common.database import open_database
+from mainstem.common.health import database_check, redis_check, require_schema
+from mainstem.common.identity import open_verifier
+from mainstem.common.jobs import open_waker
+from mainstem.common.web import build_app
+from mainstem.sync.endpoints import routes
+from mainstem.sync.endpoints.contacts import State
+from mainstem.sync.settings import Settings
+
+SERVICE = "sync"
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the app; nothing is opened before its lifespan starts."""
+    telemetry.start(SERVICE, settings)
+    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings))
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+    """Open what the endpoints need, and close it at the end."""
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    async with (
+        open_database(settings.database_url.get_secret_value(), name=SERVICE) as database,
+        open_waker(redis_url) as waker,
+        open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
+    ):
+        await require_schema(database)
+        yield {
+            "identity": verifier,
+            "checks": {"database": database_check(database), "redis": redis_check(waker)},
+            "database": database,
+            "waker": waker,
+            "clock": open_clock(settings.clock_file),
+            "platforms": settings.platforms,
+        }

@@ -1,0 +1,279 @@
+"""Deliver (stop 8): load a contact, shape it, send what differs from what was last sent, settle.
+
+Several deliveries run at once, each on its own: none waits for another, none fails for another.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+from opentelemetry.trace import SpanKind
+
+from mainstem.common import telemetry
+from mainstem.common.clock import Clock
+from mainstem.common.database import Database, plain
+from mainstem.common.lease import Lease
+from mainstem.sync import contacts, deliveries, difference, products, profile
+from mainstem.sync.deliveries import Answer, Claimed
+from mainstem.sync.difference import Base
+from mainstem.sync.platforms.protocol import (
+    NotPreparedError,
+    Platform,
+    Request,
+    SendError,
+    SendUnknownError,
+    Shape,
+)
+from mainstem.sync.slots import Slots
+
+LEASE_SECONDS = 60.0
+MARGIN_SECONDS = 5.0
+"""How much longer than its own limit a request must be covered by the leases when it starts."""
+STOP_SECONDS = 10.0
+LONGEST_ERROR = 300
+
+log = structlog.get_logger()
+deliveries_settled = telemetry.meter().create_counter(
+    "mainstem_deliveries_settled", description="Deliveries to platforms, by how they ended."
+)
+
+
+class HoldLostError(Exception):
+    """The delivery is no longer ours, or will not be for long enough: nothing more may be sent."""
+
+
+@dataclass
+class Attempt:
+    """One delivery under way: until when it is surely held (machine time), and what was answered so far."""
+
+    claimed: Claimed
+    held_until: float
+    answers: list[Answer] = field(default_factory=list)
+
+
+class Deliverer:
+    """Delivers what is due to one platform, as much at once as there are slots."""
+
+    def __init__(
+        self,
+        database: Database,
+        platform: Platform,
+        slots: Slots,
+        clock: Clock,
+        owner: str,
+        *,
+        sends: bool = True,
+    ) -> None:
+        self._database = database
+        self._platform = platform
+        self._slots = slots
+        self._clock = clock
+        self._owner = owner
+        self._sends = sends
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def work(self) -> int:
+        """Claim as much as can be sent now and start on it; return how much that was.
+
+        Returns before it has arrived: a slow answer keeps nobody else waiting.
+        """
+        free = await self._free()
+        if free <= 0:
+            return 0
+        lease = Lease(self._owner, LEASE_SECONDS)
+        claimed_at = time.monotonic()
+        async with self._database.transaction() as connection:
+            now = self._clock.now()
+            claimed = await deliveries.claim(connection, self._platform.name, lease, now, free)
+        for one in claimed:
+            task = asyncio.create_task(self._deliver(Attempt(one, claimed_at + lease.seconds)))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+            task.add_done_callback(_ended)
+        return len(claimed)
+
+    async def finish(self, seconds: float | None = None) -> None:
+        """Wait for what is under way, at most so long; the rest is given up, and unknown."""
+        running = set(self._running)
+        if running:
+            _, late = await asyncio.wait(running, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    async def _free(self) -> int:
+        """Return how many more may be under way; when all are, wait for the first to end."""
+        while len(self._running) >= self._slots.usable > 0:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        return self._slots.usable - len(self._running)
+
+    async def _deliver(self, attempt: Attempt) -> None:
+        claimed = attempt.claimed
+        with telemetry.span(
+            "deliver",
+            parent=claimed.traceparent,
+            kind=SpanKind.CONSUMER,
+            platform=claimed.platform,
+            contact_id=str(claimed.contact_id),
+        ):
+            try:
+                await self._attempt(attempt)
+            except HoldLostError:
+                await self._let_go(attempt)
+            except (SendError, SendUnknownError) as error:
+                await self._fail(attempt, str(error))
+            except Exception as error:
+                # A contact that trips us must not be in the way of others, nor be forgotten.
+                log.exception("delivery.raised", contact_id=str(claimed.contact_id))
+                await self._fail(attempt, type(error).__name__)
+
+    async def _attempt(self, attempt: Attempt) -> None:
+        claimed = attempt.claimed
+        shape = await self._shape(claimed)
+        if shape is None or not self._sends:
+            await self._succeed(attempt, claimed.base, {"is_sent": False})
+            return
+        # Whose last outcome is unknown is compared with nothing, and so sent in full.
+        base = difference.unknown(claimed.base) if claimed.is_unknown else claimed.base
+        differs = difference.compare(shape.tables, base)
+        sent = difference.hashed(shape.tables)
+        if not self._platform.deletes_vanished:
+            sent = difference.kept(sent, differs.vanished)
+        requests = self._platform.plan(shape.tables, differs.changed, differs.vanished)
+        if requests:
+            await self._prepare(attempt)
+            await self._intend(attempt, difference.unknown(base, sent))
+        for request in requests:
+            await self._send(attempt, request)
+        await self._succeed(attempt, sent, {"is_sent": bool(requests), **shape.notes})
+
+    async def _shape(self, claimed: Claimed) -> Shape | None:
+        """Return what the platform is to hold, read after the claim; None if there is no such contact."""
+        async with self._database.session() as session:
+            await contacts.snapshot(session)
+            contact = await contacts.find(session, claimed.contact_id)
+            if contact is None:
+                return None
+            owned = await products.read(await plain(session), contacts.owners_of(contact))
+        return self._platform.shape(profile.build(contact, owned))
+
+    async def _intend(self, attempt: Attempt, base: Base) -> None:
+        """Write down what is about to be sent: whatever happens now, nothing of it is taken for granted."""
+        renewed_at = time.monotonic()
+        async with self._database.transaction() as connection:
+            if not await deliveries.intend(connection, attempt.claimed, base):
+                raise HoldLostError
+        attempt.held_until = renewed_at + attempt.claimed.lease.seconds
+
+    async def _prepare(self, attempt: Attempt) -> None:
+        try:
+            await self._platform.prepare()
+        except SendError as error:
+            attempt.answers.append(self._answer("prepare", "failure", str(error), 0.0))
+            raise
+
+    async def _send(self, attempt: Attempt, request: Request) -> None:
+        try:
+            await self._send_once(attempt, request)
+        except NotPreparedError:
+            await self._prepare(attempt)
+            await self._send_once(attempt, request)
+
+    async def _send_once(self, attempt: Attempt, request: Request) -> None:
+        """Send one request, if the delivery and a slot are ours for as long as that may take."""
+        needed = self._platform.timeout_seconds + MARGIN_SECONDS
+        left = attempt.held_until - time.monotonic() - needed
+        if left <= 0:
+            raise HoldLostError
+        try:
+            slot = await self._slots.borrow(left)
+        except TimeoutError:
+            raise HoldLostError from None
+        with slot:
+            await self._recorded(attempt, request)
+
+    async def _recorded(self, attempt: Attempt, request: Request) -> None:
+        started_at = time.monotonic()
+        outcome, text = "success", None
+        try:
+            await self._platform.send(request)
+        except SendError as error:
+            outcome, text = "failure", str(error)
+            raise
+        except BaseException as error:
+            outcome, text = (
+                "unknown",
+                str(error) if isinstance(error, SendUnknownError) else type(error).__name__,
+            )
+            raise
+        finally:
+            answer = self._answer(request.kind, outcome, text, time.monotonic() - started_at)
+            attempt.answers.append(answer)
+
+    def _answer(self, request: str, outcome: str, error: str | None, seconds: float) -> Answer:
+        return Answer(
+            request=request,
+            outcome=outcome,
+            error=error,
+            duration_ms=round(seconds * 1_000),
+            recorded_at=self._clock.now(),
+            traceparent=telemetry.traceparent(),
+        )
+
+    async def _succeed(self, attempt: Attempt, sent: Base, notes: Mapping[str, Any]) -> None:
+        claimed, now = attempt.claimed, self._clock.now()
+        # What is confirmed later goes in full once more.
+        base = sent if deliveries.confirmation(claimed, now) is None else difference.unknown(sent)
+        async with self._database.transaction() as connection:
+            is_held = await deliveries.succeed(connection, claimed, base, now)
+            await deliveries.record(connection, claimed, attempt.answers)
+        self._say(attempt, "delivery.succeeded", is_held=is_held, **notes)
+
+    async def _fail(self, attempt: Attempt, error: str) -> None:
+        claimed, text = attempt.claimed, error[:LONGEST_ERROR]
+        is_unknown = any(answer.outcome == "unknown" for answer in attempt.answers)
+        async with self._database.transaction() as connection:
+            is_held = await deliveries.fail(
+                connection, claimed, text, self._clock.now(), is_unknown=is_unknown
+            )
+            await deliveries.record(connection, claimed, attempt.answers)
+        self._say(attempt, "delivery.failed", is_held=is_held, error=text, is_unknown=is_unknown)
+
+    async def _let_go(self, attempt: Attempt) -> None:
+        async with self._database.transaction() as connection:
+            await deliveries.give_back(connection, attempt.claimed)
+            await deliveries.record(connection, attempt.claimed, attempt.answers)
+        self._say(attempt, "delivery.given_back")
+
+    def _say(self, attempt: Attempt, event: str, *, is_held: bool = True, **fields: Any) -> None:
+        """Log and count how a delivery ended; one that was settled by another holder meanwhile did not."""
+        claimed = attempt.claimed
+        name = event if is_held else "delivery.lease_lost"
+        deliveries_settled.add(1, {"platform": claimed.platform, "outcome": name.partition(".")[2]})
+        log.info(
+            name,
+            platform=claimed.platform,
+            contact_id=str(claimed.contact_id),
+            failures=claimed.failures,
+            requests=[f"{answer.request}:{answer.outcome}" for answer in attempt.answers],
+            **fields,
+        )
+
+
+def _ended(task: asyncio.Task[None]) -> None:
+    """Say that a delivery could not even be settled: its lease runs out, and it is taken for unknown."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("delivery.unsettled", exc_info=error)
+
+
+@asynccontextmanager
+async def open_deliverer(deliverer: Deliverer) -> AsyncIterator[Deliverer]:
+    """Let what is under way end before what it needs is closed."""
+    try:
+        yield deliverer
+    finally:
+        await deliverer.finish(STOP_SECONDS)

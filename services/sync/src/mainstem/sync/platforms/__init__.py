@@ -1,0 +1,1 @@
+"""The marketing platforms: what each of them is told, and how."""

@@ -1,0 +1,221 @@
+"""Acoustic Campaign, over HTTP: tokens, requests, and what their answers mean (stop 8).
+
+Nothing is sent twice here: what failed waits in Postgres for its retry.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import httpx
+import structlog
+
+from mainstem.common import telemetry
+from mainstem.common.client import CircuitOpenError, Client
+from mainstem.sync.difference import Row, Tables
+from mainstem.sync.platforms import acoustic_columns as columns
+from mainstem.sync.platforms import acoustic_xml as xml
+from mainstem.sync.platforms.protocol import NotPreparedError, Request, SendError, SendUnknownError, Shape
+from mainstem.sync.profile import Profile
+
+NAME = "acoustic"
+MOST_ROWS = 100
+"""How many rows one relational call may carry."""
+
+TOKEN_SECONDS = 3 * 3_600.0
+TOKEN_MARGIN_SECONDS = 60.0
+TOKEN_TRIAL_SECONDS = 1.0
+
+UPSERT_MAIN = "main.upsert"
+UPSERT_PRODUCT = "product.upsert"
+DELETE_PRODUCT = "product.delete"
+
+METHODS = {
+    UPSERT_MAIN: "add_recipient",
+    UPSERT_PRODUCT: "insert_update_relational_table",
+    DELETE_PRODUCT: "delete_relational_table_data",
+}
+"""What CTMS' metrics call the requests."""
+
+NEVER_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, CircuitOpenError)
+"""Errors that say for sure that Acoustic saw nothing."""
+
+log = structlog.get_logger()
+requests_sent = telemetry.meter().create_counter(
+    "ctms_background_acoustic_request", description="Requests to Acoustic, by how they ended."
+)
+requests_duration = telemetry.meter().create_histogram(
+    "ctms_background_acoustic_requests_duration", unit="s", description="How long Acoustic took to answer."
+)
+
+
+@dataclass(frozen=True)
+class Account:
+    """One account at Acoustic: what grants its tokens, and the ids of its tables."""
+
+    client_id: str
+    client_secret: str
+    refresh_token: str
+    main_table: str
+    product_table: str
+
+
+class Tokens:
+    """The access token: asked for once, kept for three hours of machine time."""
+
+    def __init__(
+        self,
+        client: Client,
+        account: Account,
+        timeout_seconds: float,
+        machine_time: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._account = account
+        self._timeout_seconds = timeout_seconds
+        self._machine_time = machine_time
+        self._token = ""
+        self._until = 0.0
+        self._refusal = ""
+        self._next_trial = 0.0
+        self._lock = asyncio.Lock()
+
+    def find(self) -> str | None:
+        """Return the token, or None if there is none that should still be good."""
+        return self._token if self._token and self._machine_time() < self._until else None
+
+    async def ensure(self) -> None:
+        """Have a token; all who ask at once share one request, and its failure.
+
+        Raises:
+            SendError: Acoustic grants none.
+        """
+        async with self._lock:
+            if self.find() is not None:
+                return
+            if self._machine_time() < self._next_trial:
+                raise SendError(self._refusal)
+            try:
+                await self._refresh()
+            except (
+                httpx.HTTPError,
+                CircuitOpenError,
+                TimeoutError,
+                ValueError,
+                LookupError,
+                TypeError,
+            ) as error:
+                self._refusal = f"no token: {type(error).__name__}"
+                self._next_trial = self._machine_time() + TOKEN_TRIAL_SECONDS
+                raise SendError(self._refusal) from None
+
+    def forget(self, token: str) -> None:
+        """Have the next one ask anew, unless somebody already did."""
+        if token == self._token:
+            self._token = ""
+
+    async def _refresh(self) -> None:
+        form = {
+            "grant_type": "refresh_token",
+            "client_id": self._account.client_id,
+            "client_secret": self._account.client_secret,
+            "refresh_token": self._account.refresh_token,
+        }
+        async with asyncio.timeout(self._timeout_seconds):
+            answer = await self._client.request("POST", "/oauth/token", data=form)
+        answer.raise_for_status()
+        granted = answer.json()
+        lifetime = float(granted.get("expires_in", TOKEN_SECONDS)) - TOKEN_MARGIN_SECONDS
+        self._token = str(granted["access_token"])
+        self._until = self._machine_time() + min(TOKEN_SECONDS, lifetime)
+
+
+class Acoustic:
+    """The platform `acoustic`."""
+
+    name = NAME
+
+    def __init__(
+        self, client: Client, account: Account, *, timeout_seconds: float, deletes_vanished: bool
+    ) -> None:
+        self._client = client
+        self._account = account
+        self._tokens = Tokens(client, account, timeout_seconds)
+        self.timeout_seconds = timeout_seconds
+        self.deletes_vanished = deletes_vanished
+
+    def shape(self, profile: Profile) -> Shape:
+        """Return the contact's rows in the main and the product table. Pure."""
+        return columns.shape(profile)
+
+    def plan(self, tables: Tables, changed: set[str], vanished: Mapping[str, set[str]]) -> list[Request]:
+        """Return the requests that bring about what differs: a table that changed goes whole. Pure."""
+        planned = []
+        main = list(tables[columns.MAIN].values())
+        if columns.MAIN in changed:
+            planned.append(Request(UPSERT_MAIN, columns.MAIN, main))
+        if columns.PRODUCT in changed:
+            products = list(tables[columns.PRODUCT].values())
+            planned += _chunked(UPSERT_PRODUCT, products)
+        if self.deletes_vanished:
+            gone = sorted(vanished.get(columns.PRODUCT, ()))
+            keys = [{"email_id": main[0]["email_id"], "product_id": product_id} for product_id in gone]
+            planned += _chunked(DELETE_PRODUCT, keys)
+        return planned
+
+    async def prepare(self) -> None:
+        """Have a token."""
+        await self._tokens.ensure()
+
+    async def send(self, request: Request) -> None:
+        """Send one request; a token that turns out to be expired is forgotten."""
+        started_at = time.monotonic()
+        status = "success"
+        try:
+            await self._send(request)
+        except SendError:
+            status = "failure"
+            raise
+        except BaseException:
+            status = "unknown"
+            raise
+        finally:
+            labels = {"method": METHODS[request.kind], "status": status, "table": request.table}
+            requests_sent.add(1, labels)
+            requests_duration.record(time.monotonic() - started_at, labels)
+
+    async def _send(self, request: Request) -> None:
+        token = self._tokens.find()
+        if token is None:
+            raise NotPreparedError("no token")
+        try:
+            answer = await self._post(token, self._envelope(request))
+            xml.read_answer(answer.content)
+        except xml.SessionExpiredError as error:
+            self._tokens.forget(token)
+            raise NotPreparedError(str(error)) from None
+        except xml.FaultError as error:
+            raise SendError(f"HTTP {answer.status_code}: {error}") from None
+
+    async def _post(self, token: str, envelope: bytes) -> httpx.Response:
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            # httpx limits each wait, this limits them together.
+            async with asyncio.timeout(self.timeout_seconds):
+                return await self._client.request("POST", "/XMLAPI", data={"xml": envelope}, headers=headers)
+        except NEVER_REACHED as error:
+            raise SendError(f"not reached: {type(error).__name__}") from None
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise SendUnknownError(f"no answer: {type(error).__name__}") from None
+
+    def _envelope(self, request: Request) -> bytes:
+        if request.kind == UPSERT_MAIN:
+            return xml.add_recipient(self._account.main_table, request.rows[0], key="email_id")
+        write = xml.upsert_rows if request.kind == UPSERT_PRODUCT else xml.delete_rows
+        return write(self._account.product_table, request.rows)
+
+
+def _chunked(kind: str, rows: Sequence[Row]) -> list[Request]:
+    starts = range(0, len(rows), MOST_ROWS)
+    return [Request(kind, columns.PRODUCT, rows[start : start + MOST_ROWS]) for start in starts]

@@ -1,0 +1,90 @@
+"""Sync's worker process, put together: relay and deliver beside each other, health on a port of its own."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+
+from mainstem.common import telemetry
+from mainstem.common.client import open_client
+from mainstem.common.clock import Clock, open_clock
+from mainstem.common.database import Database, open_database
+from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
+from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
+from mainstem.common.web import State, build_app
+from mainstem.sync import relay
+from mainstem.sync.deliver import MARGIN_SECONDS, Deliverer, open_deliverer
+from mainstem.sync.platforms import acoustic
+from mainstem.sync.relay import Relay
+from mainstem.sync.settings import Settings
+from mainstem.sync.slots import Limit, open_slots
+
+SERVICE = "sync"
+RELAY = "relay"
+DELIVER = "deliver"
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the worker; nothing is opened before its lifespan starts."""
+    telemetry.start(SERVICE, settings)
+    return build_app(SERVICE, routes=(), lifespan=partial(lifespan, settings=settings))
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+    """Run the drains until the end; each then finishes what it holds."""
+    redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
+    clock, owner = open_clock(settings.clock_file), f"{settings.instance}:{os.getpid()}"
+    async with (
+        open_database(settings.database_url.get_secret_value(), name=f"{SERVICE}-worker") as database,
+        open_waker(redis_url) as waker,
+    ):
+        await require_schema(database)
+        loops: dict[str, DrainLoop] = {}
+
+        def on_marked() -> None:
+            # This process looks at once, the others when they are woken.
+            if DELIVER in loops:
+                loops[DELIVER].called.set()
+            waker.wake(SERVICE)
+
+        relaying = Relay(database, settings.platforms, clock, owner, on_marked)
+        drains = [Drain(RELAY, relaying.work, relay.LIMIT)]
+        async with AsyncExitStack() as delivering:
+            if settings.acoustic_sync:
+                deliverer = await delivering.enter_async_context(
+                    open_acoustic(settings, database, clock, owner)
+                )
+                drains.append(Drain(DELIVER, deliverer.work, settings.acoustic_concurrency))
+            async with open_drains(SERVICE, redis_url, drains, waker) as running:
+                loops |= {loop.drain.name: loop for loop in running}
+                checks = {"database": database_check(database), "redis": redis_check(waker)}
+                yield {"identity": None, "checks": {**checks, **drain_checks(running)}}
+
+
+@asynccontextmanager
+async def open_acoustic(
+    settings: Settings, database: Database, clock: Clock, owner: str
+) -> AsyncIterator[Deliverer]:
+    """Open what delivers to Acoustic; at the end it finishes what is under way."""
+    account = acoustic.Account(
+        client_id=settings.acoustic_client_id,
+        client_secret=settings.acoustic_client_secret.get_secret_value(),
+        refresh_token=settings.acoustic_refresh_token.get_secret_value(),
+        main_table=settings.acoustic_main_table,
+        product_table=settings.acoustic_product_table,
+    )
+    seconds = settings.acoustic_timeout_seconds
+    limit = Limit(acoustic.NAME, settings.acoustic_concurrency, seconds + MARGIN_SECONDS)
+    async with (
+        open_client(acoustic.NAME, base_url=settings.acoustic_url, timeout_seconds=seconds) as client,
+        open_slots(database, limit, owner) as slots,
+    ):
+        platform = acoustic.Acoustic(
+            client, account, timeout_seconds=seconds, deletes_vanished=settings.delete_vanished_products
+        )
+        deliverer = Deliverer(database, platform, slots, clock, owner, sends=settings.acoustic_integration)
+        async with open_deliverer(deliverer):
+            yield deliverer
