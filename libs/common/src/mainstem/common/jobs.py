@@ -14,7 +14,7 @@ from typing import Any, cast
 
 import msgspec
 import structlog
-from arq.connections import ArqRedis, RedisSettings
+from arq.connections import ArqRedis
 from arq.typing import WorkerCoroutine
 from arq.worker import Worker, func
 from redis.asyncio import BlockingConnectionPool
@@ -102,7 +102,7 @@ async def open_waker(redis_url: str | None) -> AsyncIterator[Waker]:
     finally:
         await _end(sender)
         if redis is not None:
-            await redis.aclose()
+            await _close(redis)
 
 
 def _connect(redis_url: str) -> ArqRedis:
@@ -110,6 +110,12 @@ def _connect(redis_url: str) -> ArqRedis:
         redis_url, max_connections=4, timeout=1, socket_timeout=1, socket_connect_timeout=1
     )
     return ArqRedis(pool, job_serializer=msgspec.msgpack.encode, job_deserializer=msgspec.msgpack.decode)
+
+
+async def _close(redis: ArqRedis) -> None:
+    with suppress(*REDIS_ERRORS):
+        # A pool that was given to the client is not closed with it unless one says so.
+        await redis.aclose(close_connection_pool=True)
 
 
 @dataclass(frozen=True)
@@ -196,7 +202,8 @@ async def _listen(service: str, redis_url: str | None, loops: Sequence[DrainLoop
         return
     pause, longest = BACKOFF_SECONDS
     while True:
-        worker = _arq_worker(service, redis_url, loops)
+        redis = _connect(redis_url)
+        worker = _arq_worker(service, redis, loops)
         started_at = time.monotonic()
         try:
             await worker.async_run()
@@ -205,13 +212,15 @@ async def _listen(service: str, redis_url: str | None, loops: Sequence[DrainLoop
                 pause = BACKOFF_SECONDS[0]
             log.warning("wake_listener.ended", error=type(error).__name__, again_in_seconds=pause)
         finally:
-            with suppress(Exception):
-                await worker.close()
+            # arq cancels its jobs here and lets that come out, like whatever Redis answers; neither may
+            # end the listener, nor leave the connections open.
+            await asyncio.gather(worker.close(), return_exceptions=True)
+            await _close(redis)
         await asyncio.sleep(pause)
         pause = min(pause * 2, longest)
 
 
-def _arq_worker(service: str, redis_url: str, loops: Sequence[DrainLoop]) -> Worker:
+def _arq_worker(service: str, redis: ArqRedis, loops: Sequence[DrainLoop]) -> Worker:
     async def wake(context: dict[Any, Any]) -> None:
         # It never raises: a wake-up that is lost costs a second.
         with suppress(*REDIS_ERRORS):
@@ -219,12 +228,10 @@ def _arq_worker(service: str, redis_url: str, loops: Sequence[DrainLoop]) -> Wor
         for loop in loops:
             loop.called.set()
 
-    settings = RedisSettings.from_dsn(redis_url)
-    settings.conn_retries = 0
     return Worker(
         functions=[func(cast("WorkerCoroutine", wake), name="wake")],
         queue_name=queue_name(service),
-        redis_settings=settings,
+        redis_pool=redis,
         handle_signals=False,
         poll_delay=POLL_SECONDS,
         keep_result=0,
