@@ -62,12 +62,10 @@ def test_a_stack_shows_no_secret_when_it_is_printed() -> None:
 def test_secrets_of_a_folder_are_chosen_once(tmp_path: Path) -> None:
     first = RunFolder(tmp_path / "run")
     first.open()
-    assert first.is_new
     chosen = first.secrets()
     first.close()
     second = RunFolder(tmp_path / "run")
     second.open()
-    assert not second.is_new
     assert second.secrets() == chosen
     second.close()
     assert mode_of(tmp_path / "run" / "secrets.json") == 0o600

@@ -33,6 +33,7 @@ from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Stack, Sta
 from mainstem.sandbox.stripe.versions import TODAY
 
 CLIENT = "demo"
+CLIENT_SCOPES = ("contacts:read", "contacts:write", "stripe:write", "billing:read", "billing:write")
 _REAL_STRIPE = StripeAccess("https://api.stripe.com", api_key="", webhook_secret="", api_version=TODAY)
 _STORE_PORTS = {"postgres": POSTGRES_PORT, "valkey": VALKEY_PORT}
 
@@ -177,18 +178,24 @@ def _log_in(url: str, login: str, password: str) -> str:
     return parts._replace(netloc=f"{login}:{password}@{parts.hostname}:{parts.port}").geturl()
 
 
-async def provide_client(script: Script, addresses: Addresses, *, is_new: bool) -> Client:
-    """Return the development client with a secret that holds from now on.
+async def provide_client(script: Script, database_url: str) -> Client:
+    """Return the development client, which may do anything, with a secret that holds from now on.
 
     Only hashes of secrets are kept, so a client that is there already gets a new one.
     """
-    told = {"DATABASE_URL": addresses.database_urls["gateway"], "MAINSTEM_PROFILE": "sandbox"}
-    first, second = ("add", "rotate") if is_new else ("rotate", "add")
-    try:
-        answer = await script.run("clients", ("gateway", "clients", first, CLIENT, "--json"), told)
-    except ServerError:
-        answer = await script.run("clients", ("gateway", "clients", second, CLIENT, "--json"), told)
-    return Client(**_read_credentials(answer))
+    scopes = [word for scope in CLIENT_SCOPES for word in ("--scope", scope)]
+    command = (
+        "gateway",
+        "clients",
+        "add",
+        CLIENT,
+        "--rotate",
+        "--email",
+        "demo@example.com",
+        *scopes,
+        "--json",
+    )
+    return Client(**_read_credentials(await script.run("clients", command, {"DATABASE_URL": database_url})))
 
 
 def _read_credentials(answer: str) -> dict[str, str]:

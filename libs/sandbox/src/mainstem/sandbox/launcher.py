@@ -21,7 +21,7 @@ from mainstem.sandbox.servers.ports import Ports
 from mainstem.sandbox.servers.web import WebServer
 from mainstem.sandbox.stack import RunFolder, Stack
 
-STOP_SECONDS = {"services": 0.9, "world": 0.3, "valkey": 0.3, "postgres": 0.4}
+STOP_SECONDS = {"services": 0.8, "world": 0.3, "valkey": 0.3, "postgres": 0.4}
 """How long each stage may take to end by itself, in the order they are stopped: under two seconds in all."""
 
 
@@ -121,7 +121,7 @@ class Launcher:
         await together(*(self._start_server(name) for name in self._stores.servers))
         addresses = await self._prepare(self._stores, ports)
         client, *_ = await together(
-            provide_client(self._script, addresses, is_new=self._folder.is_new),
+            provide_client(self._script, addresses.database_urls["gateway"]),
             *(self._start_server(name) for name in self._add_programs(addresses)),
         )
         stack = describe(addresses, self._folder, self._stores.owner_url, client, self._outside)
@@ -163,8 +163,8 @@ class Launcher:
         await self._keeper.release()
         failures: list[BaseException] = []
         for stage, seconds in STOP_SECONDS.items():
-            servers = [server for name, server in self._servers.items() if _stage_of(name) == stage]
-            stops = (server.stop(timeout_seconds=seconds) for server in servers)
+            names = [name for name in self._servers if _stage_of(name) == stage]
+            stops = (self._stop_server(name, seconds) for name in names)
             # One that cannot be stopped, whyever, does not keep the others.
             failures += [each for each in await asyncio.gather(*stops, return_exceptions=True) if each]
         self._report("everything", "stopped")
@@ -174,6 +174,14 @@ class Launcher:
         self._ports.close()
         if failures:
             raise failures[0]
+
+    async def _stop_server(self, name: str, seconds: float) -> None:
+        server = self._servers[name]
+        if self._options.run is None and self._stores and name in self._stores.servers:
+            # What it would write in a last checkpoint, which can take long, is thrown away next.
+            await server.crash()
+        else:
+            await server.stop(timeout_seconds=seconds)
 
 
 def _stage_of(name: str) -> str:

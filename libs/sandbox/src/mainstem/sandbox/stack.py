@@ -125,8 +125,6 @@ class RunFolder:
         self.logs = self.path / "logs"
         self.clock_file = self.path / "clock"
         self._secrets_file = self.path / "secrets.json"
-        self.is_new = True
-        """Whether nothing ran in it before; known once it is open."""
         self._lock: int | None = None
 
     def open(self) -> None:
@@ -144,7 +142,6 @@ class RunFolder:
             raise StackError(
                 f"a stack runs in {self.path} already; stop it, or start another one with --ephemeral"
             ) from None
-        self.is_new = not self._secrets_file.exists()
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
 

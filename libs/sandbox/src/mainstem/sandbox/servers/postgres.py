@@ -124,8 +124,10 @@ class Postgres:
         await self.start()
 
     async def crash(self) -> None:
-        """End the postmaster and every backend at once, as a power cut would."""
-        child = self.child
+        """End the postmaster and every backend at once, as a power cut would. Safe to repeat."""
+        child = self._child
+        if child is None or not child.is_running:
+            return
         # Stopped first, so that it makes no new backend while we look for those there are.
         child.pause()
         children = list_children(child.pid)
