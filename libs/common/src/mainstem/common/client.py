@@ -81,7 +81,7 @@ class Client:
             httpx.TransportError: no answer came; whether the service acted is unknown.
         """
         async for attempt in stamina.retry_context(
-            on=_Again, attempts=attempts, wait_initial=0.1, wait_max=2.0
+            on=(_Again, httpx.TransportError), attempts=attempts, wait_initial=0.1, wait_max=2.0
         ):
             with attempt:
                 self._breaker.check()
