@@ -47,8 +47,8 @@ FROM (
   FOR UPDATE SKIP LOCKED
 ) AS due
 WHERE delivery.contact_id = due.contact_id AND delivery.platform = due.platform
-RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base, delivery.is_unknown,
-          delivery.confirm_at, delivery.failures, delivery.traceparent
+RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base::text,
+          delivery.is_unknown, delivery.confirm_at, delivery.failures, delivery.traceparent
 """
 
 HELD = "contact_id = $1 AND platform = $2 AND lease_token = $3"

@@ -203,7 +203,9 @@ class Acoustic:
         try:
             # httpx limits each wait, this limits them together.
             async with asyncio.timeout(self.timeout_seconds):
-                return await self._client.request("POST", "/XMLAPI", data={"xml": envelope}, headers=headers)
+                # httpx writes a form's bytes as Python would print them; its text as UTF-8.
+                form = {"xml": envelope.decode()}
+                return await self._client.request("POST", "/XMLAPI", data=form, headers=headers)
         except NEVER_REACHED as error:
             raise SendError(f"not reached: {type(error).__name__}") from None
         except (httpx.HTTPError, TimeoutError) as error:
