@@ -50,8 +50,8 @@ def take_pending(account: Account, invoice: Json, subscription: str | None) -> N
 def take_item(account: Account, invoice: Json, item: Json) -> None:
     """Move one pending item to a draft."""
     invoices.add_lines(account, invoice, [_pending_line(account, item)])
-    with account.changing(item, "invoiceitem.updated"):
-        item["invoice"] = invoice["id"]
+    # Stripe has no event for this.
+    item["invoice"] = invoice["id"]
 
 
 def _pending_line(account: Account, item: Json) -> Line:

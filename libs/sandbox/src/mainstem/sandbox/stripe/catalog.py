@@ -38,18 +38,18 @@ _RECURRING = params.record(
     required=("interval",),
 )
 _AMOUNT: Fields = {"currency": _currency, "unit_amount": params.count, "unit_amount_decimal": _decimal}
-_PRICE: Fields = {
+_DEFAULT_PRICE: Fields = {
     **_AMOUNT,
     "active": params.boolean,
     "billing_scheme": params.one_of("per_unit"),
     "lookup_key": params.text,
     "metadata": params.metadata,
     "nickname": params.text,
-    "product": params.identifier,
     "recurring": _RECURRING,
     "tax_behavior": params.text,
     "transfer_lookup_key": params.boolean,
 }
+_PRICE: Fields = {**_DEFAULT_PRICE, "product": params.identifier}
 PRICE_DATA = params.record(
     {**_AMOUNT, "product": params.identifier, "recurring": _RECURRING, "tax_behavior": params.text},
     required=("currency", "product"),
@@ -61,10 +61,9 @@ _PRODUCT_UPDATE: Fields = {
     "default_price": params.text,
     "description": params.text,
     "images": params.array(params.identifier),
-    "marketing_features": params.anything,
+    "marketing_features": params.array(params.record({"name": params.text})),
     "metadata": params.metadata,
     "name": params.identifier,
-    "package_dimensions": params.anything,
     "shippable": params.boolean,
     "statement_descriptor": params.text,
     "tax_code": params.text,
@@ -75,7 +74,7 @@ _PRODUCT_CREATE: Fields = {
     **_PRODUCT_UPDATE,
     "id": params.identifier,
     "type": params.one_of("good", "service"),
-    "default_price_data": params.record({**_PRICE, "product": params.anything}, required=("currency",)),
+    "default_price_data": params.record(_DEFAULT_PRICE, required=("currency",)),
 }
 _PRODUCT_DATA = params.record(
     {name: _PRODUCT_CREATE[name] for name in ("id", "active", "metadata", "name", "tax_code", "unit_label")}

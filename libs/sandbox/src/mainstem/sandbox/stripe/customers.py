@@ -13,14 +13,14 @@ from mainstem.sandbox.stripe.store import Json
 
 _INVOICE_SETTINGS = params.record(
     {
-        "custom_fields": params.anything,
+        "custom_fields": params.array(params.record({"name": params.text, "value": params.text})),
         "default_payment_method": params.text,
         "footer": params.text,
-        "rendering_options": params.anything,
+        "rendering_options": params.record({"amount_tax_display": params.text, "template": params.text}),
     }
 )
 _UPDATE: Fields = {
-    "address": params.anything,
+    "address": params.address,
     "balance": params.integer,
     "description": params.text,
     "email": params.text,
@@ -30,7 +30,7 @@ _UPDATE: Fields = {
     "name": params.text,
     "phone": params.text,
     "preferred_locales": params.array(params.identifier),
-    "shipping": params.anything,
+    "shipping": params.record({"address": params.address, "name": params.text, "phone": params.text}),
     "tax_exempt": params.text,
 }
 _CREATE: Fields = {**_UPDATE, "payment_method": params.identifier}

@@ -36,11 +36,6 @@ def _join(within: str, name: str) -> str:
     return f"{within}[{name}]" if within else name
 
 
-def anything(value: Any, _: str) -> Any:
-    """Keep the value as sent; an empty text is None."""
-    return None if value == "" else value
-
-
 def text(value: Any, name: str) -> str | None:
     """Read a text; an empty one is None."""
     if not isinstance(value, str):
@@ -136,6 +131,16 @@ def array(reader: Reader, *, most: int | None = None) -> Reader:
         return [reader(member, f"{name}[{index}]") for index, member in enumerate(value)]
 
     return read_array
+
+
+_ADDRESS_PARTS = ("city", "country", "line1", "line2", "postal_code", "state")
+_ADDRESS = record(dict.fromkeys(_ADDRESS_PARTS, text))
+
+
+def address(value: Any, name: str) -> dict[str, Any] | None:
+    """Read a postal address: what is not given of one is None; an empty text is no address."""
+    given = _ADDRESS(value, name)
+    return None if given is None else dict.fromkeys(_ADDRESS_PARTS) | given
 
 
 def metadata(value: Any, name: str) -> dict[str, str] | None:

@@ -13,10 +13,9 @@ from mainstem.sandbox.stripe.store import Json
 _DEFAULT_EXPIRY_YEARS = 4
 _SECONDS_A_YEAR = 31_556_952
 
-_ADDRESS: Fields = dict.fromkeys(("city", "country", "line1", "line2", "postal_code", "state"), params.text)
 _BILLING_DETAILS = params.record(
     {
-        "address": params.record(_ADDRESS),
+        "address": params.address,
         "email": params.text,
         "name": params.text,
         "phone": params.text,
@@ -183,7 +182,6 @@ def _of_card(account: Account, card: Card, expiry: dict[str, int]) -> Json:
 
 def _apply(method: Json, wanted: dict[str, Any]) -> None:
     details = wanted.pop("billing_details", None) or {}
-    method["billing_details"]["address"] |= details.pop("address", None) or {}
     method["billing_details"] |= details
     if "metadata" in wanted:
         method["metadata"] = params.merged(method["metadata"], wanted.pop("metadata"))
