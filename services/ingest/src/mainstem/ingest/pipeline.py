@@ -159,7 +159,7 @@ class Pipeline:
         failed.add(len(failures))
         died.add(dead)
         for one in failures:
-            log.warning("event.failed", event=one.event.event_id, reason=one.reason, is_own=one.is_own)
+            log.warning("event.failed", event_id=one.event.event_id, reason=one.reason, is_own=one.is_own)
 
     async def _give_back(self, lease: Lease, events: Sequence[Event]) -> None:
         try:

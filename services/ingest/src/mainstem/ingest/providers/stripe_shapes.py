@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-Amount = Annotated[int, Meta(ge=-(2**63), lt=2**63)]
+Amount = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, lt=2**31)]
 Seconds = Annotated[int, Meta(ge=0, lt=2**38)]
 """Unix time; the bound is the year 10680, beyond what Postgres is ever told."""

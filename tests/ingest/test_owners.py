@@ -1,0 +1,77 @@
+import pytest
+import stripe_events as events
+from stripe_events import START
+
+from mainstem.ingest.owners import Link, rule
+from mainstem.ingest.settings import Settings
+
+
+@pytest.mark.parametrize(
+    ("setting", "values", "link"),
+    [
+        ("customer.description:fxa_id", {"description": "fxa-1"}, Link("fxa_id", "fxa-1")),
+        ("customer.description:fxa_id", {"description": None}, None),
+        ("customer.description:fxa_id", {"description": ""}, None),
+        ("customer.email:email", {"email": "Ada@Example.com"}, Link("email", "ada@example.com")),
+        ("customer.metadata.userid:fxa_id", {"metadata": '{"userid":"U1"}'}, Link("fxa_id", "U1")),
+        ("customer.metadata.a.b:kind", {"metadata": '{"a.b":"1"}'}, Link("kind", "1")),
+        ("customer.metadata.userid:fxa_id", {"metadata": "{}"}, None),
+        ("customer.metadata.userid:fxa_id", {"metadata": None}, None),
+    ],
+)
+def test_a_setting_says_which_field_names_the_owner(setting, values, link):
+    assert rule(setting).link(values) == link
+
+
+@pytest.mark.parametrize("setting", ["customer.phone:phone", "description:fxa_id", "customer.email", ""])
+def test_another_setting_is_refused(setting):
+    with pytest.raises(ValueError, match="owner_link"):
+        Settings(database_url="postgresql://localhost/x", owner_link=setting)  # type: ignore[arg-type]
+
+
+async def test_a_customer_that_moves_to_another_owner_changes_both(ingest):
+    await ingest.take(
+        events.event("customer.created", events.customer()),
+        events.event("customer.subscription.created", events.subscription()),
+    )
+    await ingest.take(events.event("customer.updated", events.customer(owner="fxa-2"), at=START + 1))
+    assert await ingest.segments() == {("fxa-2", "prod_1"): "active"}
+    assert await ingest.announced() == ["fxa_id:fxa-1", "fxa_id:fxa-1", "fxa_id:fxa-2"]
+
+
+async def test_a_customer_that_names_nobody_any_more_leaves_nothing(ingest):
+    await ingest.take(
+        events.event("customer.created", events.customer()),
+        events.event("customer.subscription.created", events.subscription()),
+    )
+    await ingest.take(events.event("customer.updated", events.customer(owner=None), at=START + 1))
+    assert await ingest.products() == []
+    assert await ingest.rows("SELECT * FROM subscription.owner") == []
+
+
+async def test_a_link_that_its_holder_gives_up_falls_to_the_next(ingest):
+    other = events.item("si_2", of=events.price("price_2", product="prod_2"))
+    await ingest.take(
+        events.event("customer.created", events.customer("cus_1")),
+        events.event("customer.created", events.customer("cus_2", created=START + 1)),
+        events.event("customer.subscription.created", events.subscription()),
+        events.event(
+            "customer.subscription.created", events.subscription("sub_2", of="cus_2", items=[other])
+        ),
+    )
+    assert await ingest.segments() == {("fxa-1", "prod_2"): "active"}
+    leaves = events.customer("cus_2", owner="fxa-2", created=START + 1)
+    await ingest.take(events.event("customer.updated", leaves, at=START + 5))
+    assert await ingest.segments() == {("fxa-1", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
+
+
+async def test_of_two_customers_of_one_second_the_greater_id_by_code_point_holds_the_link(ingest):
+    for one, product in (("cus_a", "prod_a"), ("cus_B", "prod_b")):
+        item = events.item(f"si_{one}", of=events.price(f"price_{one}", product=product))
+        await ingest.take(
+            events.event("customer.created", events.customer(one)),
+            events.event(
+                "customer.subscription.created", events.subscription(f"sub_{one}", of=one, items=[item])
+            ),
+        )
+    assert await ingest.segments() == {("fxa-1", "prod_a"): "active"}
