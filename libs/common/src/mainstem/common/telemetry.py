@@ -7,7 +7,7 @@ on whether a collector listens. The trace context travels with events and outbox
 import logging
 import sys
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,10 @@ from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from opentelemetry.instrumentation.httpx import HTTPXClientInstrumentor
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, Span, SpanKind
+from opentelemetry.trace import Link, Span, SpanKind, Status
 
 from mainstem.common.settings import ServiceSettings
 
@@ -42,11 +42,55 @@ def start(service: str, settings: ServiceSettings) -> None:
     )
     tracers = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)))
     if settings.otlp_endpoint is not None:
-        tracers.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+        tracers.add_span_processor(BatchSpanProcessor(DiscreetExporter(OTLPSpanExporter())))
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
     AsyncPGInstrumentor().instrument()  # type: ignore[no-untyped-call]  # the package ships no types for it
-    HTTPXClientInstrumentor().instrument()
+    HTTPXClientInstrumentor().instrument(async_request_hook=_leave_out_query)
+
+
+async def _leave_out_query(span: Span, request: Any) -> None:
+    # A query may name a person, or hold a secret.
+    if span.is_recording():
+        span.set_attribute("http.url", str(request.url).partition("?")[0])
+
+
+class DiscreetExporter(SpanExporter):
+    """Exports spans without the texts of exceptions: those of Postgres, for one, quote a person's data.
+
+    SDK and instrumentations write them into a span's events and into the description of its status.
+    """
+
+    def __init__(self, exporter: SpanExporter) -> None:
+        self._exporter = exporter
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Export what may be told of these spans."""
+        return self._exporter.export([_without_texts(one) for one in spans])
+
+    def shutdown(self) -> None:
+        """End the exporter below."""
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 30_000) -> bool:
+        """Have the exporter below send what waits."""
+        return self._exporter.force_flush(timeout_millis)
+
+
+def _without_texts(one: ReadableSpan) -> ReadableSpan:
+    return ReadableSpan(
+        name=one.name,
+        context=one.context,
+        parent=one.parent,
+        resource=one.resource,
+        attributes=one.attributes,
+        links=one.links,
+        kind=one.kind,
+        status=Status(one.status.status_code),
+        start_time=one.start_time,
+        end_time=one.end_time,
+        instrumentation_scope=one.instrumentation_scope,
+    )
 
 
 def flush() -> None:

@@ -83,7 +83,6 @@ def build_app(
         exception_handlers={
             MainstemError: _answer_error,
             HTTPException: _answer_http_exception,
-            Exception: _answer_unknown,
         },
         lifespan=lifespan,
     )
@@ -111,7 +110,10 @@ def problem_response(error: MainstemError) -> Response:
 
 
 class RequestContext:
-    """Gives each request an id, in logs and answer: the caller's `X-Request-Id`, else a new one."""
+    """Gives each request an id, in logs and answer: the caller's `X-Request-Id`, else a new one.
+
+    What nobody foresaw becomes a 500 here.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -123,15 +125,25 @@ class RequestContext:
             return
         request_id = _request_id(scope)
         started_at = time.monotonic()
+        has_started = False
 
         async def send_with_id(message: Message) -> None:
+            nonlocal has_started
             if message["type"] == "http.response.start":
+                has_started = True
                 MutableHeaders(scope=message)[REQUEST_ID] = request_id
                 _log_request(scope, message["status"], time.monotonic() - started_at)
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
-            await self._app(scope, receive, send_with_id)
+            try:
+                await self._app(scope, receive, send_with_id)
+            except Exception as error:
+                # Answered here and not further out, so that answer and log bear the id, and no span the text.
+                log.exception("request.failed", error=type(error).__name__)
+                if has_started:
+                    raise
+                await problem_response(MainstemError())(scope, receive, send_with_id)
 
 
 def _leave_out_query(span: Span, scope: Mapping[str, Any]) -> None:
@@ -270,8 +282,3 @@ async def _answer_http_exception(_request: Request, error: Exception) -> Respons
     status = HTTPStatus(error.status_code)
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": error.detail}
     return Response(json.dumps(problem), int(status), headers=error.headers, media_type=PROBLEM)
-
-
-async def _answer_unknown(_request: Request, error: Exception) -> Response:
-    log.error("request.failed", error=type(error).__name__, exc_info=error)
-    return problem_response(MainstemError())
