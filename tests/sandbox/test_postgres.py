@@ -176,22 +176,26 @@ async def test_a_long_path_with_spaces_and_quotes_is_no_obstacle(folder: Path, p
     server.remove()
 
 
-async def test_below_a_closed_folder_it_runs_and_no_mode_changes(folder: Path, ports: Ports) -> None:
-    closed = folder / "closed"
-    closed.mkdir()
-    closed.chmod(0o700)
+@pytest.mark.parametrize("mode", [0o700, 0o711])
+async def test_whatever_modes_and_umask_say_it_runs_and_changes_no_mode(
+    folder: Path, ports: Ports, mode: int
+) -> None:
+    above = folder / "above"
+    above.mkdir()
+    above.chmod(mode)
     before = os.umask(0o077)
     try:
-        server = Postgres(closed / "run" / "pg", port=ports.take())
+        server = Postgres(above / "run" / "pg", port=ports.take())
         await server.start()
         assert await ask(server.url(), "select 1") == 1
         await server.stop()
     finally:
         os.umask(before)
-    # As root it runs as another user, who cannot enter: only then the data stands elsewhere.
-    assert server.data.is_relative_to(SHARED if os.geteuid() == 0 else closed)
-    assert [mode_of(closed), mode_of(folder)] == [0o700, 0o711]
-    assert Postgres(closed / "run" / "pg", port=ports.take()).data == server.data
+    # As root it runs as another user: only where that one cannot enter, the data stands elsewhere.
+    is_elsewhere = os.geteuid() == 0 and mode == 0o700
+    assert server.data.is_relative_to(SHARED if is_elsewhere else above)
+    assert [mode_of(above), mode_of(folder)] == [mode, 0o711]
+    assert Postgres(above / "run" / "pg", port=ports.take()).data == server.data
     server.remove()
     assert not server.data.parent.exists()
 

@@ -97,7 +97,7 @@ class Postgres:
             ServerError: it cannot start; the text holds its own words.
         """
         programs = find_postgres(self._user)
-        self._folder.mkdir(parents=True, exist_ok=True)
+        _make_folder(self._folder, None if self._is_elsewhere else self._user)
         await self._provide_data(programs)
         if self._child is None:
             self._child = Child(
@@ -197,7 +197,9 @@ class Postgres:
 
     async def _make_data(self, programs: Path, passwords: Path) -> None:
         """Run initdb beside the final place, so that an interrupted one leaves no half-made data folder."""
-        _make_home(self._home, self._user)
+        _make_folder(self._home, self._user)
+        if self._is_elsewhere:
+            require_own(self._home.parent)
         chosen = {role: secrets.token_urlsafe(18) for role in (SUPERUSER, OWNER)}
         draft = self._home / "data.new"
         shutil.rmtree(draft, ignore_errors=True)
@@ -249,15 +251,13 @@ def _choose_home(folder: Path, user: User | None) -> Path:
     return SHARED / f"mainstem-{key}" / "pg"
 
 
-def _make_home(home: Path, user: User | None) -> None:
-    """Make the home's missing folders, which `user` may enter but not list."""
+def _make_folder(path: Path, user: User | None) -> None:
+    """Make a folder and those above it that are missing; `user` may enter them, but not list them."""
     mode = 0o700 if user is None else 0o711
-    for folder in reversed([home, *home.parents]):
+    for folder in reversed([path, *path.parents]):
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
             folder.chmod(mode)  # mkdir's own mode is cut by the umask
-        if folder.parent == SHARED:
-            require_own(folder)
 
 
 def _require_version(data: Path) -> None:
