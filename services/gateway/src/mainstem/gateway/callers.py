@@ -20,8 +20,9 @@ log = structlog.get_logger()
 class Callers:
     """Tells who calls. Remembers tokens that it verified until they expire, the latest ten thousand."""
 
-    def __init__(self, directory: Directory, ring: KeyRing) -> None:
+    def __init__(self, directory: Directory, ring: KeyRing, *, capacity: int = REMEMBERED) -> None:
         self._directory = directory
+        self._capacity = capacity
         self._ring = ring
         self._remembered: OrderedDict[str, Claims] = OrderedDict()
 
@@ -61,7 +62,7 @@ class Callers:
             claims = await tokens.read(token, self._ring)
         except TokenError:
             raise _refused("No or bad token") from None
-        while len(self._remembered) >= REMEMBERED:
+        while len(self._remembered) >= self._capacity:
             self._remembered.popitem(last=False)
         self._remembered[token] = claims
         return claims

@@ -10,10 +10,11 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from mainstem.common.errors import TooManyRequestsError
 
 THREADS = 2
-WAITING = 64
+WAITING = 32
 """How many may wait: each hash takes a core for a while, and anybody may ask for one."""
 
-_hasher = PasswordHasher()
+# OWASP's least costly choice: secrets are 32 random bytes, so nobody guesses them from the hash anyway.
+_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def new_secret() -> str:

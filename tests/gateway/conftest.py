@@ -1,0 +1,132 @@
+"""A gateway over real HTTP, with an upstream that remembers what reaches it."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from servers import Database, databases
+from serving import serving
+from tiny_gateway import Gateway, StartGateway, Upstream
+
+from mainstem.common.client import open_client
+from mainstem.common.database import open_pool
+from mainstem.common.identity import KeySet, Verifier
+from mainstem.gateway.app import build
+from mainstem.gateway.settings import Settings
+from mainstem.sandbox.servers.postgres import Postgres
+
+ROUTES = """
+[[routes]]
+methods = ["GET"]
+path = "/ctms/{email_id}"
+upstream = "sync"
+scope = "contacts:read"
+
+[[routes]]
+methods = ["POST"]
+path = "/ctms"
+upstream = "sync"
+scope = "contacts:write"
+body_limit_bytes = 1000
+
+[[routes]]
+methods = ["POST"]
+path = "/webhooks/{provider}"
+upstream = "sync"
+public = true
+
+[[routes]]
+methods = ["POST"]
+path = "/small"
+upstream = "sync"
+public = true
+body_limit_bytes = 1000
+
+[[routes]]
+methods = ["GET", "POST"]
+path = "/open/{what}"
+upstream = "sync"
+public = true
+body_limit_bytes = 100_000_000
+
+[[routes]]
+methods = ["GET", "POST"]
+path = "/hasty/{what}"
+upstream = "sync"
+public = true
+timeout_seconds = 0.4
+
+[[routes]]
+methods = ["GET"]
+path = "/nowhere"
+upstream = "billing"
+public = true
+"""
+
+
+@pytest.fixture(scope="session")
+async def shared_upstream() -> AsyncIterator[Upstream]:
+    """One upstream for the session."""
+    upstream = Upstream()
+    async with serving(upstream) as url:
+        upstream.url = url
+        yield upstream
+
+
+@pytest.fixture
+def upstream(shared_upstream: Upstream) -> Upstream:
+    """The upstream, as new."""
+    shared_upstream.forget()
+    return shared_upstream
+
+
+@pytest.fixture(scope="session")
+async def shared_gateway(
+    postgres: Postgres, template: str, shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[Gateway]:
+    """One gateway for the session: its tests differ by their clients, and it keeps nothing else."""
+    folder = tmp_path_factory.mktemp("gateway")
+    async with AsyncExitStack() as stack:
+        database = await (await stack.enter_async_context(databases(postgres, template)))()
+        start = await stack.enter_async_context(gateways(database.urls["gateway"], shared_upstream, folder))
+        yield await start()
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway, upstream: Upstream) -> Gateway:
+    """The gateway before an upstream that is as new."""
+    return shared_gateway
+
+
+@pytest.fixture
+async def start_gateway(
+    database: Database, upstream: Upstream, tmp_path: Path
+) -> AsyncIterator[StartGateway]:
+    """Start gateways on this test's own database; settings may be given."""
+    async with gateways(database.urls["gateway"], upstream, tmp_path) as start:
+        yield start
+
+
+@asynccontextmanager
+async def gateways(database_url: str, upstream: Upstream, folder: Path) -> AsyncIterator[StartGateway]:
+    (routes_file := folder / "routes.toml").write_text(ROUTES)
+    async with AsyncExitStack() as stack:
+        pool = await stack.enter_async_context(open_pool(database_url, name="test"))
+
+        async def start(**given: Any) -> Gateway:
+            values: dict[str, Any] = {
+                "database_url": database_url,
+                "upstream_sync": upstream.url,
+                "upstream_billing": "http://127.0.0.1:9",
+                "routes_file": routes_file,
+            }
+            url = await stack.enter_async_context(serving(build(Settings(**values | given))))
+            http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
+            keys_client = await stack.enter_async_context(open_client("gateway"))
+            verifier = Verifier(KeySet(keys_client, f"{url}/.well-known/jwks.json"), audience="sync")
+            return Gateway(url, http, pool, verifier)
+
+        yield start
