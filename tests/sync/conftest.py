@@ -1,4 +1,4 @@
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -127,5 +127,5 @@ async def worker(make_worker: MakeWorker) -> Worker:
 
 
 @pytest.fixture
-def people(api: httpx.AsyncClient, owner: "asyncpg.Connection[asyncpg.Record]") -> Iterator[People]:
+def people(api: httpx.AsyncClient, owner: "asyncpg.Connection[asyncpg.Record]") -> People:
     return People(api, owner)

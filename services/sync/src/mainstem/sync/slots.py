@@ -19,6 +19,8 @@ from mainstem.common.lease import Lease, affected
 
 LEASE_SECONDS = 30.0
 REFRESH_SECONDS = 2.0
+HUNGRY_SECONDS = 0.25
+"""How soon a worker without its share looks again."""
 
 log = structlog.get_logger()
 
@@ -133,7 +135,7 @@ class Slots:
     async def run(self) -> None:
         """Refresh until cancelled; without Postgres the leases run out, and requests wait."""
         while True:
-            await asyncio.sleep(REFRESH_SECONDS)
+            await asyncio.sleep(REFRESH_SECONDS if self._held >= self._share else HUNGRY_SECONDS)
             try:
                 await self.refresh()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:

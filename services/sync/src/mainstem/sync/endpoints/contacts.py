@@ -113,7 +113,7 @@ routes: Sequence[BaseRoute] = (
 
 
 def represent(contact: Contact) -> dict[str, Any]:
-    """Return the contact as the API shows it: all groups, those that are absent with their defaults."""
+    """Return the contact as the API shows it: all groups, in order, the absent ones with their defaults."""
     shown: dict[str, Any] = {name: contact.group(name).model_dump(mode="json") for name in GROUPS}
     shown["email"]["email_id"] = str(contact.contact_id)
     for name in WITH_TIMESTAMPS:
@@ -122,7 +122,7 @@ def represent(contact: Contact) -> dict[str, Any]:
         shown[name]["update_timestamp"] = span and span.updated_at.isoformat()
     newsletters = sorted(contact.newsletters.items())
     shown["newsletters"] = [newsletter.model_dump(mode="json") for _, newsletter in newsletters]
-    return shown
+    return dict(sorted(shown.items()))
 
 
 async def _create(state: State, draft: Contact) -> tuple[Contact, bool]:
