@@ -11,55 +11,55 @@ python_files := "libs services tests bench"
 # Say what can be done here.
 [private]
 default:
-    @exec {{just_executable()}} --list --unsorted
+    @exec "{{just_executable()}}" --list --unsorted
 
 # MAINSTEM_PARENT_PID: a launcher ends with the `just` that started it, even one that ended at once.
 
 # Play a subscription's life through the whole system and show each stop.
 [group("run")]
 demo *args:
-    @MAINSTEM_PARENT_PID=$PPID exec {{bin}}/mainstem sandbox demo "$@"
+    @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox demo "$@"
 
 # Start the whole system and keep it running (--ephemeral: free ports, fresh data).
 [group("run")]
 up *args:
-    @MAINSTEM_PARENT_PID=$PPID exec {{bin}}/mainstem sandbox up "$@"
+    @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
 # Run every check: format, lint, types, floors, tests, docs.
 [group("check")]
 test *args: format-check lint types floors
-    @exec {{bin}}/python -m pytest "$@"
+    @exec "{{bin}}"/python -m pytest "$@"
 
 # Run the checks that take under a minute.
 [group("check")]
 check *args: format-check lint types floors
-    @exec {{bin}}/python -m pytest -m "not slow" "$@"
+    @exec "{{bin}}"/python -m pytest -m "not slow" "$@"
 
 # Say whether every file is formatted.
 [group("check")]
 format-check:
-    @exec {{bin}}/ruff format --check {{python_files}}
+    @exec "{{bin}}"/ruff format --check {{python_files}}
 
 # Look for mistakes in the text of the code.
 [group("check")]
 lint:
-    @exec {{bin}}/ruff check {{python_files}}
+    @exec "{{bin}}"/ruff check {{python_files}}
 
 # Check the types, strictly.
 [group("check")]
 types:
-    @exec {{bin}}/mypy
+    @exec "{{bin}}"/mypy
 
 # Check that imports go down only.
 [group("check")]
 floors:
-    @exec {{bin}}/lint-imports
+    @exec "{{bin}}"/lint-imports
 
 # Format every file and mend what can be mended by a machine.
 [group("change")]
 format:
-    {{bin}}/ruff check --fix-only --quiet {{python_files}}
-    @exec {{bin}}/ruff format {{python_files}}
+    "{{bin}}"/ruff check --fix-only --quiet {{python_files}}
+    @exec "{{bin}}"/ruff format {{python_files}}
 
 # Pin every dependency again: one lock for the tree, one more for each service's image.
 [group("change")]
