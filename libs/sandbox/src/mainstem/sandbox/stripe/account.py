@@ -15,6 +15,8 @@ from mainstem.sandbox.stripe.due import due_at
 from mainstem.sandbox.stripe.store import Json, Shelf, Store
 
 _LETTERS = string.ascii_letters + string.digits
+_RANDOM = random.SystemRandom()
+"""Ids stay unique when a test tool seeds the usual generator again and again."""
 
 _PREFIXES = {
     "customer": "cus",
@@ -68,7 +70,7 @@ class Event:
 
 def new_id(prefix: str, *, length: int = 24) -> str:
     """Return an id as Stripe makes them."""
-    return f"{prefix}_{''.join(random.choices(_LETTERS, k=length))}"
+    return f"{prefix}_{''.join(_RANDOM.choices(_LETTERS, k=length))}"
 
 
 class Account:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from mainstem.sandbox.stripe import collection, ending, invoices, renewals
 from mainstem.sandbox.stripe.account import Account
+from mainstem.sandbox.stripe.due import NOTICE
 from mainstem.sandbox.stripe.store import Json
 
 
@@ -30,13 +31,19 @@ def _subscription(account: Account, subscription: Json) -> None:
     elif subscription["status"] != "trialing":
         renewals.renew(account, subscription)
     elif subscription["trial_end"] > now:
-        give_notice(account, subscription)
+        _give_notice(account, subscription)
     else:
         _end_trial(account, subscription)
 
 
-def give_notice(account: Account, subscription: Json) -> None:
-    """Tell that a trial ends soon."""
+def give_late_notice(account: Account, subscription: Json) -> None:
+    """Tell at once that a trial ends, if the time for that has passed already."""
+    late = subscription["status"] == "trialing" and subscription["trial_end"] - NOTICE <= account.now
+    if late and not subscription["_noticed"]:
+        _give_notice(account, subscription)
+
+
+def _give_notice(account: Account, subscription: Json) -> None:
     subscription["_noticed"] = True
     account.record("customer.subscription.trial_will_end", subscription)
 

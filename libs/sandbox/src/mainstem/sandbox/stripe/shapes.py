@@ -6,11 +6,11 @@ The key sets stand in `templates/`: today's are those of Stripe's published fixt
 fields of the SDK for 2025-02-24.acacia.
 """
 
-import copy
-import json
 from functools import cache
 from importlib.resources import files
 from typing import Any
+
+import msgspec
 
 from mainstem.sandbox.stripe.store import Json
 from mainstem.sandbox.stripe.versions import Era
@@ -34,14 +34,21 @@ KINDS = (
 @cache
 def _template(kind: str) -> Json:
     file = files(__package__).joinpath("templates", f"{kind}.json")
-    template: Json = json.loads(file.read_text(encoding="utf-8"))
+    template: Json = msgspec.json.decode(file.read_bytes())
     return template
+
+
+@cache
+def _blank(kind: str) -> bytes:
+    template = _template(kind)
+    return msgspec.json.encode({**template["today"], **template["only_before"]})
 
 
 def blank(kind: str) -> Json:
     """Return a new object of this kind with the fields of both eras, all of them empty."""
-    template = _template(kind)
-    return copy.deepcopy({**template["today"], **template["only_before"]})
+    # Decoding is a tenth of the cost of a deep copy, and this is done for every event shown.
+    new: Json = msgspec.json.decode(_blank(kind))
+    return new
 
 
 @cache

@@ -5,7 +5,6 @@ from typing import Any
 
 from mainstem.sandbox.stripe import billing, calendar, collection, invoices, items, params, payment_methods
 from mainstem.sandbox.stripe.account import Account
-from mainstem.sandbox.stripe.due import NOTICE
 from mainstem.sandbox.stripe.ending import change_end
 from mainstem.sandbox.stripe.errors import StripeError
 from mainstem.sandbox.stripe.form import Tree
@@ -47,8 +46,7 @@ def create(account: Account, given: Tree) -> Json:
         invoices.finalize(account, invoice)
     else:
         collection.open_and_attempt(account, invoice)
-    if status == "trialing" and subscription["trial_end"] - NOTICE <= account.now:
-        calendar.give_notice(account, subscription)
+    calendar.give_late_notice(account, subscription)
     return subscription
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from mainstem.sandbox.stripe import (
     billing,
+    calendar,
     collection,
     ending,
     items,
@@ -55,6 +56,7 @@ def change(account: Account, subscription: Json, wanted: dict[str, Any]) -> None
         ending.change_end(account, subscription, wanted)
     if invoice is not None:
         collection.open_and_attempt(account, invoice)
+    calendar.give_late_notice(account, subscription)
 
 
 def _interval(account: Account, subscription: Json) -> Interval:
