@@ -5,9 +5,8 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from tiny_gateway import Gateway, Upstream
+from tiny_gateway import CountedPool, Gateway, Upstream
 
-from mainstem.common.database import Transactions
 from mainstem.common.errors import UnauthorizedError
 from mainstem.gateway import clients, keyring, keys
 from mainstem.gateway.callers import Callers
@@ -179,18 +178,6 @@ async def test_a_disabled_client_is_kept_out_and_told_so(gateway: Gateway) -> No
         await clients.set_enabled(connection, client_id, enabled=False)
     answer = await gateway.http.get(CONTACT, headers=bearer)
     assert (answer.status_code, answer.json()["detail"]) == (400, "API Client has been disabled")
-
-
-class CountedPool:
-    """A pool that counts its transactions."""
-
-    def __init__(self, pool: Transactions) -> None:
-        self._pool = pool
-        self.transactions = 0
-
-    def transaction(self) -> Any:
-        self.transactions += 1
-        return self._pool.transaction()
 
 
 async def test_a_client_is_looked_up_once_for_many_and_again_when_the_look_is_ten_seconds_old(

@@ -23,8 +23,6 @@ from mainstem.gateway.tokens import Issuer
 FORM = "application/x-www-form-urlencoded"
 FORM_LIMIT_BYTES = 16 * 1024
 FORM_FIELDS = 32
-JWKS_SECONDS = 20
-"""How long readers may keep the keys; with our own reload less than a new key waits before it signs."""
 
 
 class State(web.State):
@@ -54,7 +52,7 @@ class Jwks(HTTPEndpoint):
     async def get(self, request: Request) -> Response:
         """List the keys."""
         ring: KeyRing = request.state["ring"]
-        headers = {"Cache-Control": f"public, max-age={JWKS_SECONDS}"}
+        headers = {"Cache-Control": f"public, max-age={ring.cached_seconds}"}
         return JSONResponse({"keys": ring.published()}, headers=headers)
 
 

@@ -18,6 +18,9 @@ from mainstem.gateway import keys
 from mainstem.gateway.keys import TOKEN_SECONDS, SigningKey
 
 RELOAD_SECONDS = 10.0
+CACHED_SECONDS = 20.0
+"""How long others may keep the published keys."""
+
 UNKNOWN_COOLDOWN_SECONDS = 2.0
 """Unknown key ids cause one reload in this time at most: anybody may send them."""
 
@@ -35,11 +38,18 @@ class _Pair:
 
 
 class KeyRing:
-    """Keys by id, read again every ten seconds, and when an unknown id turns up."""
+    """Keys by id, read again every ten seconds, and when an unknown id turns up.
+
+    Args:
+        database: where they are stored.
+        ahead_seconds: how long a key is published before it signs. All who read keys do so well within.
+    """
 
     def __init__(self, database: Transactions, *, ahead_seconds: float) -> None:
         self._database = database
         self._ahead = timedelta(seconds=ahead_seconds)
+        self._reload_seconds = min(RELOAD_SECONDS, max(ahead_seconds / 6, 0.05))
+        self.cached_seconds = int(min(CACHED_SECONDS, ahead_seconds / 3))
         self._pairs: Mapping[str, _Pair] = {}
         self._next_search = 0.0
         self._lock = asyncio.Lock()
@@ -53,7 +63,7 @@ class KeyRing:
     async def run(self) -> None:
         """Read the keys again and again, until cancelled."""
         while True:
-            await asyncio.sleep(RELOAD_SECONDS)
+            await asyncio.sleep(self._reload_seconds)
             await self._reload()
 
     def signing(self) -> tuple[str, Ed25519PrivateKey]:

@@ -1,0 +1,167 @@
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+from servers import Database
+from tiny_gateway import Upstream
+
+from mainstem.sandbox.servers.ports import Ports
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(sys.executable).with_name("mainstem")
+ADD = ("clients", "add", "demo", "--email", "demo@example.com", "--scope", "contacts:read")
+Run = Callable[..., Awaitable[tuple[int, str, str]]]
+
+
+async def start(environment: dict[str, str], *arguments: str) -> Process:
+    inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
+    return await asyncio.create_subprocess_exec(
+        SCRIPT, "gateway", *arguments, env=inherited | environment, stdout=PIPE, stderr=PIPE
+    )
+
+
+@pytest.fixture
+def run(database: Database) -> Run:
+    """Run a command on this test's database; return its exit code and what it said."""
+
+    async def run(*arguments: str, url: str = database.urls["gateway"]) -> tuple[int, str, str]:
+        process = await start({"DATABASE_URL": url}, *arguments)
+        out, err = await process.communicate()
+        return process.returncode or 0, out.decode(), err.decode()
+
+    return run
+
+
+@asynccontextmanager
+async def served(environment: dict[str, str], port: int) -> AsyncIterator[httpx.AsyncClient]:
+    """Run `mainstem gateway serve`, and end it as Kubernetes does."""
+    process = await start(environment, "serve", "--port", str(port))
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
+            async with asyncio.timeout(20):
+                while not await _is_ready(client):  # noqa: ASYNC110 -- another process gets ready
+                    await asyncio.sleep(0.1)
+            yield client
+        process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(15):
+            await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()
+
+
+async def _is_ready(client: httpx.AsyncClient) -> bool:
+    try:
+        return (await client.get("/__heartbeat__")).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+async def test_a_client_is_added_rotated_disabled_enabled_and_listed(run: Run) -> None:
+    code, out, _ = await run(*ADD, "--scope", "contacts:write", "--json")
+    added = json.loads(out)
+    assert code == 0
+    assert added.keys() == {"client_id", "client_secret", "scopes"}
+    assert (added["client_id"], added["scopes"]) == ("id_demo", ["contacts:read", "contacts:write"])
+    assert added["client_secret"].startswith("secret_")
+    assert len(added["client_secret"]) == len("secret_") + 43
+
+    code, out, err = await run(*ADD)
+    assert (code, out) == (1, "")
+    assert "exists already" in err
+
+    _, out, _ = await run("clients", "rotate", "id_demo", "--json")
+    rotated = json.loads(out)
+    assert rotated["client_secret"] != added["client_secret"]
+    assert rotated["scopes"] == added["scopes"]
+
+    assert (await run("clients", "disable", "demo"))[0] == 0
+    _, out, _ = await run("clients", "list", "--json")
+    (listed,) = json.loads(out)
+    assert (listed["client_id"], listed["enabled"]) == ("id_demo", False)
+    assert "secret" not in out
+    assert "enabled" in (await run("clients", "enable", "demo"))[1]
+
+
+async def test_adding_with_rotate_creates_or_rotates(run: Run) -> None:
+    secrets = set()
+    for _ in range(2):
+        code, out, _ = await run(*ADD, "--rotate", "--json")
+        assert code == 0
+        secrets.add(json.loads(out)["client_secret"])
+    assert len(secrets) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("clients", "add", "a b", *ADD[3:]), "letters, digits and -_. only"),
+        ((*ADD[:-1], "contacts:eat"), "unknown scope contacts:eat"),
+        (("clients", "rotate", "nobody"), "there is no client id_nobody"),
+        (("clients", "disable", "nobody"), "there is no client id_nobody"),
+    ],
+)
+async def test_what_cannot_be_done_is_said_in_one_line(
+    run: Run, arguments: tuple[str, ...], complaint: str
+) -> None:
+    code, out, err = await run(*arguments)
+    assert (code, out) == (1, "")
+    assert complaint in err
+    assert "Traceback" not in err
+
+
+async def test_a_database_that_is_away_or_refuses_is_said_without_its_password(run: Run) -> None:
+    code, _, err = await run("clients", "list", url="postgresql://gateway:hunter2@127.0.0.1:1/none")
+    assert code == 1
+    assert "the database does not serve this" in err
+    assert "hunter2" not in err
+    assert "Traceback" not in err
+
+
+async def test_keys_are_rotated_and_listed_without_their_private_halves(run: Run, database: Database) -> None:
+    assert "signs in 60 seconds" in (await run("keys", "rotate"))[1]
+    await run("keys", "rotate")
+    _, out, _ = await run("keys", "list", "--json")
+    first, second = json.loads(out)
+    assert first["retired_at"] is not None
+    assert second["retired_at"] is None
+    assert "private" not in out
+
+
+async def test_the_served_gateway_believes_no_forwarded_address_and_ends_when_told(
+    run: Run, database: Database, upstream: Upstream, ports: Ports
+) -> None:
+    _, out, _ = await run(*ADD, "--json")
+    client = json.loads(out)
+    environment = {
+        "DATABASE_URL": database.urls["gateway"],
+        "MAINSTEM_UPSTREAM_SYNC": upstream.url,
+        "MAINSTEM_UPSTREAM_INGEST": upstream.url,
+    }
+    async with served(environment, ports.take()) as http:
+        answer = await http.post("/token", auth=(client["client_id"], client["client_secret"]))
+        bearer = f"Bearer {answer.json()['access_token']}"
+        forged = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Authorization": bearer}
+        answer = await http.get("/ctms?primary_email=a@example.com", headers=forged)
+        assert answer.status_code == 200
+        assert len(answer.headers.get_list("date")) == 1
+        assert upstream.last.values("x-forwarded-for") == ["127.0.0.1"]
+        assert upstream.last.values("x-forwarded-proto") == ["http"]
+
+
+async def test_a_gateway_without_its_upstreams_says_what_is_missing(database: Database) -> None:
+    process = await start({"DATABASE_URL": database.urls["gateway"]}, "serve", "--port", "0")
+    _, err = await process.communicate()
+    assert process.returncode == 1
+    assert b"MAINSTEM_UPSTREAM_SYNC is not set" in err
+    assert b"Traceback" not in err
