@@ -9,7 +9,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from math import ceil
 
 import asyncpg
 import structlog
@@ -32,7 +31,10 @@ INSERT INTO contact.slot_holder (platform, owner, expires_at) VALUES ($1, $2, cl
 ON CONFLICT (platform, owner) DO UPDATE SET expires_at = excluded.expires_at
 """
 
-HOLDERS = "SELECT count(*) FROM contact.slot_holder WHERE platform = $1 AND expires_at >= clock_timestamp()"
+HOLDERS = """
+SELECT count(*) AS workers, count(*) FILTER (WHERE owner < $2) AS before
+FROM contact.slot_holder WHERE platform = $1 AND expires_at >= clock_timestamp()
+"""
 
 CREATE = """
 INSERT INTO contact.slot (platform, number) SELECT $1, generate_series(1, $2::integer)
@@ -145,8 +147,9 @@ class Slots:
         platform, owner, at_once = self._limit.platform, self._lease.owner, self._limit.at_once
         await connection.execute(REGISTER, platform, owner, self._lease.duration)
         await connection.execute(CREATE, platform, at_once)
+        [row] = await connection.fetch(HOLDERS, platform, owner)
         # From here on no more is lent than the share, so what is spare below stays spare.
-        self._share = share = ceil(at_once / await connection.fetchval(HOLDERS, platform))
+        self._share = share = share_of(at_once, row["workers"], row["before"])
         renewed = await connection.execute(RENEW, platform, self._lease.token, self._lease.duration, at_once)
         held = affected(renewed)
         if held < share:
@@ -170,6 +173,11 @@ class Slot:
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         self._slots.take_back()
+
+
+def share_of(at_once: int, workers: int, before: int) -> int:
+    """Return how many slots a worker has that comes after so many others: all of them share alike."""
+    return at_once // workers + (1 if before < at_once % workers else 0)
 
 
 @asynccontextmanager
