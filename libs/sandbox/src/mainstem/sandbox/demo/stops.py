@@ -68,24 +68,25 @@ async def read(database: Connection, since: Mark, fetches: int) -> list[Stop]:
     answers = await database.fetch(ANSWERS, since.answer)
     derived = await database.fetch(DERIVED, since.world_time)
     zero = min((row["recorded_at"] for row in events), default=since.world_time)
+    way = _traced(answers) or _traced(entries) or _traced(events)
     return [
-        *_record(events, zero),
+        *_record(events, zero, way),
         *_fetch(fetches - since.fetches),
-        *_mirror(await _count_mirror(database, since.machine_time), events, zero),
+        *_mirror(await _count_mirror(database, since.machine_time), events, zero, way),
         *_derive(derived, zero),
-        *_announce(entries, zero),
-        *_relay(entries, zero),
-        *_deliver(answers, zero),
+        *_announce(entries, zero, way),
+        *_relay(entries, zero, way),
+        *_deliver(answers, zero, way),
     ]
 
 
-def _record(events: Sequence[Any], zero: datetime) -> list[Stop]:
+def _record(events: Sequence[Any], zero: datetime, way: str | None) -> list[Stop]:
     if not events:
         return []
     kinds = sorted({row["type"] for row in events if row["status"] != "ignored"})
     ignored = sum(row["status"] == "ignored" for row in events)
     wrote = f"inbox.event +{len(events)} ({ignored} of types nobody works on): {_few(kinds)}"
-    return [Stop("1-2", "receive, record", wrote, _ms(events, "recorded_at", zero), _trace(events))]
+    return [Stop("1-2", "receive, record", wrote, _ms(events, "recorded_at", zero), _shared(events, way))]
 
 
 def _fetch(count: int) -> list[Stop]:
@@ -100,12 +101,12 @@ async def _count_mirror(database: Connection, since: datetime) -> dict[str, int]
     return {table: count for table, count in counts.items() if count}
 
 
-def _mirror(counts: dict[str, int], events: Sequence[Any], zero: datetime) -> list[Stop]:
+def _mirror(counts: dict[str, int], events: Sequence[Any], zero: datetime, way: str | None) -> list[Stop]:
     done = [row for row in events if row["done_at"] is not None]
     if not counts or not done:
         return []
     wrote = ", ".join(f"stripe.{table} {count}" for table, count in counts.items())
-    return [Stop("4", "mirror", wrote, _ms(done, "done_at", zero), _trace(done))]
+    return [Stop("4", "mirror", wrote, _ms(done, "done_at", zero), _shared(done, way))]
 
 
 def _derive(derived: Sequence[Any], zero: datetime) -> list[Stop]:
@@ -116,7 +117,7 @@ def _derive(derived: Sequence[Any], zero: datetime) -> list[Stop]:
     return [Stop("5", "derive", wrote, _ms(derived, "derived_at", zero))]
 
 
-def _announce(entries: Sequence[Any], zero: datetime) -> list[Stop]:
+def _announce(entries: Sequence[Any], zero: datetime, way: str | None) -> list[Stop]:
     if not entries:
         return []
     return [
@@ -125,24 +126,28 @@ def _announce(entries: Sequence[Any], zero: datetime) -> list[Stop]:
             "announce",
             f"outbox.entry +{len(entries)}: {_few(sorted({row['topic'] for row in entries}))}",
             _ms(entries, "recorded_at", zero),
-            _trace(entries),
+            _shared(entries, way),
         )
     ]
 
 
-def _relay(entries: Sequence[Any], zero: datetime) -> list[Stop]:
+def _relay(entries: Sequence[Any], zero: datetime, way: str | None) -> list[Stop]:
     settled = [row for row in entries if row["settled_at"] is not None]
     if not settled:
         return []
     wrote = f"{len(settled)} settled; contact.delivery wanted"
-    return [Stop("7", "relay", wrote, _ms(settled, "settled_at", zero), _trace(settled))]
+    return [Stop("7", "relay", wrote, _ms(settled, "settled_at", zero), _shared(settled, way))]
 
 
-def _deliver(answers: Sequence[Any], zero: datetime) -> list[Stop]:
+def _deliver(answers: Sequence[Any], zero: datetime, way: str | None) -> list[Stop]:
     if not answers:
         return []
     requests = _few([f"{row['request']} {row['outcome']}" for row in answers])
-    return [Stop("8", "deliver", f"Acoustic: {requests}", _ms(answers, "recorded_at", zero), _trace(answers))]
+    return [
+        Stop(
+            "8", "deliver", f"Acoustic: {requests}", _ms(answers, "recorded_at", zero), _shared(answers, way)
+        )
+    ]
 
 
 def _ms(rows: Sequence[Any], column: str, zero: datetime) -> float:
@@ -150,9 +155,14 @@ def _ms(rows: Sequence[Any], column: str, zero: datetime) -> float:
     return (latest - zero).total_seconds() * 1_000
 
 
-def _trace(rows: Sequence[Any]) -> str | None:
-    """Return the trace of the last row that has one: the way that the step's last event went."""
+def _traced(rows: Sequence[Any]) -> str | None:
+    """Return the trace of the last row that has one: the way of what the step brought about."""
     return next((trace_id_of(row["traceparent"]) for row in reversed(rows) if row["traceparent"]), None)
+
+
+def _shared(rows: Sequence[Any], way: str | None) -> str | None:
+    """Return the step's trace if one of these rows has it too."""
+    return way if any(trace_id_of(row["traceparent"]) == way for row in rows) else None
 
 
 def _few(words: Sequence[str], most: int = 4) -> str:
