@@ -14,17 +14,6 @@ COMMIT = 2
 """A pipeline's transactions: the claim, then the commit of stops 4 to 6."""
 
 
-async def waiting_for_a_lock(ingest):
-    """Return once somebody waits for an advisory lock."""
-    query = (
-        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
-        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
-    )
-    async with asyncio.timeout(10):
-        while not await ingest.rows(query):
-            await asyncio.sleep(0.01)
-
-
 async def at_once(ingest, first: bytes, second: bytes) -> None:
     """Work off two events so that the second begins when the first has written and not committed."""
     held = Held(ingest.pool, COMMIT, before=False)
@@ -33,9 +22,19 @@ async def at_once(ingest, first: bytes, second: bytes) -> None:
     await held.reached.wait()
     await ingest.record(second)
     other = asyncio.create_task(ingest.pipeline(owner="worker-2").work())
-    await waiting_for_a_lock(ingest)
+    while not other.done() and not await is_waiting(ingest):
+        await asyncio.sleep(0.01)
     held.released.set()
     await asyncio.gather(one, other)
+
+
+async def is_waiting(ingest) -> bool:
+    """Return whether somebody waits for an advisory lock."""
+    query = (
+        "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+    return bool(await ingest.rows(query))
 
 
 async def test_two_workers_on_the_two_halves_of_a_customer_lose_no_product(ingest):
