@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 async def world(tmp_path: Path) -> AsyncIterator[World]:
     clock = MovableClock.create(tmp_path / "clock")
     faults = Faults()
-    stand_in = StripeStandIn(clock, faults, api_key=API_KEY, backoff=QUICK)
+    stand_in = StripeStandIn(clock, faults, api_key=API_KEY, patience=QUICK)
     app = FaultMiddleware(Starlette(routes=[Mount("/stripe", routes=stand_in.routes)]), faults)
     async with serving(app) as url:
         await stand_in.start()

@@ -138,7 +138,7 @@ async def test_a_scripted_429_is_a_rate_limit_to_the_sdk(world: World, sdk: stri
 async def test_requests_are_noted_without_the_key(world: World, sdk: stripe.StripeClient) -> None:
     await sdk.v1.customers.list_async({"limit": 3})
     (noted,) = world.stand_in.received()
-    assert (noted["method"], noted["path"], noted["query"]) == ("GET", "/v1/customers", "limit=3")
+    assert (noted["method"], noted["path"], noted["params"]) == ("GET", "/v1/customers", {"limit": "3"})
     assert (noted["status"], noted["stripe_version"]) == (200, "2026-10-28.endive")
     assert API_KEY not in str(noted)
 

@@ -12,7 +12,7 @@ from stripe._encode import _api_encode
 from mainstem.sandbox.stripe import form
 from mainstem.sandbox.stripe.errors import StripeError
 
-NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True)
+NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(lambda name: name != "metadata")
 TREES: st.SearchStrategy[Any] = st.recursive(
     st.text(st.characters(codec="utf-8"), min_size=1, max_size=8),
     lambda inner: (
@@ -33,6 +33,13 @@ def test_empty_brackets_append() -> None:
         "expand": ["customer", "items"],
         "created": {"gte": "5"},
         "name": "",
+    }
+
+
+def test_metadata_keeps_keys_that_are_numbers() -> None:
+    assert form.parse("metadata[1]=a&items[0][metadata][0]=b") == {
+        "metadata": {"1": "a"},
+        "items": [{"metadata": {"0": "b"}}],
     }
 
 

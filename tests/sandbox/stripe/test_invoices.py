@@ -44,7 +44,8 @@ async def test_an_item_can_be_added_to_a_draft_and_a_draft_be_deleted(
     shop: Shop, sdk: stripe.StripeClient
 ) -> None:
     draft = await _draft(shop)
-    price = await shop.price(250, recurring="")
+    once: Any = {"currency": "usd", "unit_amount": 250, "product_data": {"name": "Seat"}}
+    price = await sdk.v1.prices.create_async(once)
     await sdk.v1.invoice_items.create_async(
         {
             "customer": str(draft.customer),

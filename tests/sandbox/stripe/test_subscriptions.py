@@ -259,6 +259,8 @@ async def test_terms_that_contradict_each_other_are_refused(shop: Shop) -> None:
         ({"items": [{"price": "price_none"}]}, "No such price"),
         ({"items": [{"quantity": 1}]}, r"items\[0\]\[price\]"),
         ({"items": [{"price": monthly.id}], "trial_end": 1}, "in the future"),
+        ({"items": [{"price": monthly.id}], "trial_settings": ""}, "Invalid object"),
+        ({"items": [""]}, "a member is empty"),
         ({"items": [{"price": monthly.id}], "payment_behavior": "sometimes"}, "must be one of"),
     ]
     before = await shop.types()

@@ -9,7 +9,7 @@ import stripe
 from stripe_shop import SECRET, Receiver, Shop, World
 
 from mainstem.sandbox.faults import Fault, Kind
-from mainstem.sandbox.stripe.webhooks import Backoff
+from mainstem.sandbox.stripe.webhooks import Patience
 
 
 def _listen(world: World, receiver: Receiver, version: str | None = None) -> str:
@@ -125,8 +125,36 @@ async def test_after_its_last_attempt_an_event_stays_undelivered(
     assert len(await shop.events(delivery_success=False)) == 1
 
 
+async def test_a_receiver_that_takes_too_long_has_failed(
+    shop: Shop, world: World, receiver: Receiver
+) -> None:
+    _listen(world, receiver)
+    receiver.open.clear()
+    await shop.customer(card=None)
+    await world.stand_in.drain()
+    assert (receiver.came, world.stand_in.pending()) == ([], 1)
+    receiver.open.set()
+    await _settle(world)
+    assert receiver.types[-1] == "customer.created"
+    assert await shop.events(delivery_success=False) == []
+
+
+async def test_the_machines_proxy_is_never_asked(
+    shop: Shop, world: World, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await world.stand_in.stop()
+    for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    await world.stand_in.start()
+    monkeypatch.undo()
+    _listen(world, receiver)
+    await shop.customer(card=None)
+    await world.stand_in.drain()
+    assert receiver.types == ["customer.created"]
+
+
 def test_retries_double_up_to_a_cap_and_end() -> None:
-    waits = [Backoff().wait(failed) for failed in range(1, 21)]
+    waits = [Patience().wait(failed) for failed in range(1, 21)]
     assert waits[:7] == [1, 2, 4, 8, 16, 30, 30]
     assert waits[-2:] == [30, None]
 

@@ -63,7 +63,7 @@ class Edge:
         except StripeError as error:
             version = self._account.api_version
             answer = _refused(error, request_id)
-        self._note(request, answer, request_id)
+        self._note(request, await request.body(), answer, request_id)
         return _response(request, answer, request_id, version)
 
     def _authenticate(self, request: Request) -> None:
@@ -115,13 +115,17 @@ class Edge:
             return _refused(error, request_id)
         return Answer(HTTPStatus.OK, _encoded(shown), request_id)
 
-    def _note(self, request: Request, answer: Answer, request_id: str) -> None:
+    def _note(self, request: Request, body: bytes, answer: Answer, request_id: str) -> None:
+        try:
+            given = _tree(request, body)
+        except StripeError:
+            given = {}
         self.received.append(
             {
                 "at": self._account.now,
                 "method": request.method,
                 "path": _path(request),
-                "query": request.url.query,
+                "params": given,
                 "status": int(answer.status),
                 "request_id": request_id,
                 "replayed": answer.request_id != request_id,

@@ -22,21 +22,33 @@ def pending_items(account: Account, customer: str, subscription: str | None, cur
     ]
 
 
-def draft(account: Account, subscription: Json, reason: str, *, period: Period | None) -> Json:
-    """Return a draft of what is pending and, given a period, of the items for it.
+def draft(account: Account, subscription: Json, reason: str, *, period: Period) -> Json:
+    """Return a draft of what is pending and of the items for a period, the subscription's latest invoice.
 
-    It becomes the subscription's latest invoice. Nothing is told yet.
+    Nothing is told yet.
     """
+    invoice = _draft(account, subscription, reason)
+    is_trial = subscription["status"] == "trialing"
+    lines = [
+        _line(account, subscription, item, period, free=is_trial)
+        for item in items_of(account.store, subscription)
+    ]
+    invoices.add_lines(account, invoice, lines)
+    return invoice
+
+
+def draft_pending(account: Account, subscription: Json, reason: str) -> Json | None:
+    """Return a draft of what is pending alone, the subscription's latest invoice; None if nothing is."""
+    customer, currency = subscription["customer"], subscription["currency"]
+    if not pending_items(account, customer, subscription["id"], currency):
+        return None
+    return _draft(account, subscription, reason)
+
+
+def _draft(account: Account, subscription: Json, reason: str) -> Json:
     customer = account.store.get("customer", subscription["customer"])
     invoice = invoices.draft(account, customer, subscription["currency"], reason, subscription=subscription)
     take_pending(account, invoice, subscription["id"])
-    if period is not None:
-        trial = period.end == subscription["trial_end"] and subscription["status"] == "trialing"
-        lines = [
-            _line(account, subscription, item, period, free=trial)
-            for item in items_of(account.store, subscription)
-        ]
-        invoices.add_lines(account, invoice, lines)
     subscription["latest_invoice"] = invoice["id"]
     return invoice
 

@@ -27,7 +27,7 @@ def parse(text: str) -> Tree:
             _place(root, _path(name), value)
     except (TypeError, UnicodeDecodeError) as error:
         raise StripeError("Invalid request: the parameters contradict each other.") from error
-    return {name: _with_lists(value) for name, value in root.items()}
+    return {name: _with_lists(name, value) for name, value in root.items()}
 
 
 def _path(name: str) -> list[str]:
@@ -50,9 +50,10 @@ def _place(root: Tree, path: list[str], value: str) -> None:
     branch[leaf] = value
 
 
-def _with_lists(value: Any) -> Any:
-    if not isinstance(value, dict):
+def _with_lists(name: str, value: Any) -> Any:
+    # The keys of metadata are the user's own, numbers among them.
+    if not isinstance(value, dict) or name == "metadata":
         return value
-    if value and all(name.isascii() and name.isdigit() for name in value):
-        return [_with_lists(value[name]) for name in sorted(value, key=int)]
-    return {name: _with_lists(member) for name, member in value.items()}
+    if value and all(key.isascii() and key.isdigit() for key in value):
+        return [_with_lists("", value[key]) for key in sorted(value, key=int)]
+    return {key: _with_lists(key, member) for key, member in value.items()}

@@ -13,6 +13,8 @@ KEPT_SECONDS = 86_400
 """How long a key is remembered, in world time."""
 
 _LONGEST_KEY = 255
+_MOST_KEYS = 10_000
+"""How many keys are remembered; the oldest of more are forgotten before their time."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Keys:
         # Keys stand in the order of their first use, so the first that is young enough ends the search.
         while self._entries:
             key, entry = next(iter(self._entries.items()))
-            if entry.at > now - KEPT_SECONDS:
+            if entry.at > now - KEPT_SECONDS and len(self._entries) <= _MOST_KEYS:
                 return
             del self._entries[key]
 

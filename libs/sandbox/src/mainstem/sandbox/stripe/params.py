@@ -106,10 +106,10 @@ def moment(*words: str) -> Reader:
 
 
 def record(fields: Fields, *, required: tuple[str, ...] = ()) -> Reader:
-    """Return a reader of nested parameters; an empty text is None."""
+    """Return a reader of nested parameters; an empty text is None where nothing is required."""
 
     def read_record(value: Any, name: str) -> dict[str, Any] | None:
-        if value == "":
+        if value == "" and not required:
             return None
         if not isinstance(value, dict):
             raise StripeError("Invalid object", param=name)
@@ -128,6 +128,8 @@ def array(reader: Reader, *, most: int | None = None) -> Reader:
             raise StripeError("Invalid array", param=name)
         if most is not None and len(value) > most:
             raise StripeError(f"Array {name} exceeded maximum {most} allowed elements.", param=name)
+        if "" in value:
+            raise StripeError("Invalid array: a member is empty.", param=name)
         return [reader(member, f"{name}[{index}]") for index, member in enumerate(value)]
 
     return read_array

@@ -14,13 +14,6 @@ def set_period(account: Account, subscription: Json, period: Period) -> None:
         held |= {"current_period_end": period.end, "current_period_start": period.start}
 
 
-def period_now(account: Account, subscription: Json) -> Period:
-    """Return the period, reckoned from the anchor, in which the world's time lies."""
-    first = items_of(account.store, subscription)[0]
-    price = account.store.get("price", first["price"])
-    return period_at(subscription["billing_cycle_anchor"], interval_of(price), account.now)
-
-
 def turn(account: Account, subscription: Json, reason: str, *, anchor: int | None = None) -> Json:
     """Begin the period in which the world's time lies and return the draft of its invoice.
 
@@ -31,8 +24,9 @@ def turn(account: Account, subscription: Json, reason: str, *, anchor: int | Non
         subscription["billing_cycle_anchor"] = anchor
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
-    set_period(account, subscription, period_now(account, subscription))
-    invoice = billing.draft(account, subscription, reason, period=period_now(account, subscription))
+    period = _period_now(account, subscription)
+    set_period(account, subscription, period)
+    invoice = billing.draft(account, subscription, reason, period=period)
     invoice["period_start"], invoice["period_end"] = former[0], min(former[1], account.now)
     return invoice
 
@@ -46,3 +40,9 @@ def renew(account: Account, subscription: Json) -> None:
         account.record("invoice.created", invoice)
     else:
         collection.open_and_attempt(account, invoice)
+
+
+def _period_now(account: Account, subscription: Json) -> Period:
+    first = items_of(account.store, subscription)[0]
+    price = account.store.get("price", first["price"])
+    return period_at(subscription["billing_cycle_anchor"], interval_of(price), account.now)

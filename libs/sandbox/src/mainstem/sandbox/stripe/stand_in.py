@@ -20,7 +20,7 @@ from mainstem.sandbox.stripe.endpoints import ENDPOINTS
 from mainstem.sandbox.stripe.errors import StripeError
 from mainstem.sandbox.stripe.store import Json
 from mainstem.sandbox.stripe.versions import Era
-from mainstem.sandbox.stripe.webhooks import Backoff, Sender
+from mainstem.sandbox.stripe.webhooks import Patience, Sender
 
 _EVERY_METHOD = ["DELETE", "GET", "PATCH", "POST", "PUT"]
 
@@ -34,7 +34,7 @@ class StripeStandIn:
         api_key: the account's secret key.
         api_version: the account's version, for requests and endpoints that name none.
         dunning: what is done about unpaid invoices.
-        backoff: when a webhook that failed is sent again, in machine time.
+        patience: when a webhook has failed and is sent again, in machine time.
     """
 
     name = "stripe"
@@ -47,12 +47,12 @@ class StripeStandIn:
         api_key: str,
         api_version: str = versions.TODAY,
         dunning: Dunning | None = None,
-        backoff: Backoff | None = None,
+        patience: Patience | None = None,
     ) -> None:
         self._make_account = partial(Account, clock, api_version=api_version, dunning=dunning)
         self._faults = faults
         self._api_key = api_key
-        self._backoff = backoff
+        self._patience = patience
         self._standing: list[tuple[Json, str]] = []
         self._running = False
         self._begin()
@@ -64,7 +64,7 @@ class StripeStandIn:
     def _begin(self) -> None:
         self.account = self._make_account()
         self._edge = Edge(self.account, self._api_key)
-        self._sender = Sender(self.account, self._faults, self._backoff)
+        self._sender = Sender(self.account, self._faults, self._patience)
 
     def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:

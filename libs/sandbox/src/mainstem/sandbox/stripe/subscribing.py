@@ -59,9 +59,7 @@ def _terms(account: Account, wanted: dict[str, Any]) -> _Terms:
     items.check_alike(prices)
     default = wanted.get("default_payment_method")
     if default is not None:
-        default = payment_methods.of_customer(account, customer, default, param="default_payment_method")[
-            "id"
-        ]
+        payment_methods.of_customer(account, customer, default, param="default_payment_method")
     method = collection.method_for(account, customer, default)
     return _Terms(customer, prices, wanted, method, _trial_end(account, wanted))
 

@@ -84,7 +84,7 @@ def _reckon(account: Account, subscription: Json, wanted: dict[str, Any], *, tur
     if turns:
         return renewals.turn(account, subscription, "subscription_update", anchor=account.now)
     if wanted.get("proration_behavior") == "always_invoice" and wanted.get("items"):
-        return billing.draft(account, subscription, "subscription_update", period=None)
+        return billing.draft_pending(account, subscription, "subscription_update")
     return None
 
 
@@ -115,7 +115,8 @@ def cancel(account: Account, given: str, tree: Tree) -> Json:
     if wanted.get("prorate") and subscription["status"] != "trialing":
         prorations.prorate(account, subscription, prorations.shares(account, subscription), {})
     if wanted.get("invoice_now"):
-        invoice = billing.draft(account, subscription, "subscription_update", period=None)
-        collection.open_and_attempt(account, invoice)
+        invoice = billing.draft_pending(account, subscription, "subscription_update")
+        if invoice is not None:
+            collection.open_and_attempt(account, invoice)
     ending.end(account, subscription, reason="cancellation_requested")
     return subscription

@@ -26,18 +26,21 @@ from mainstem.sandbox.stripe.webhook_endpoints import interested
 TARGET = "stripe.webhook"
 """The name under which faults are scripted for what is sent."""
 
-_TIMEOUT_SECONDS = 10.0
 _AT_ONCE = 8
 """How many requests to one endpoint are under way at most."""
 
 
 @dataclass(frozen=True)
-class Backoff:
-    """How often and when a failed delivery is tried again: waits double from the first to the longest."""
+class Patience:
+    """How long an answer is awaited, and how often and when a failed delivery is tried again.
+
+    Waits double from the first to the longest.
+    """
 
     attempts: int = 20
     first_seconds: float = 1.0
     longest_seconds: float = 30.0
+    timeout_seconds: float = 10.0
 
     def wait(self, failed: int) -> float | None:
         """Return the seconds to wait after so many failed attempts, None if there is no further one."""
@@ -64,10 +67,10 @@ def signature(secret: str, body: bytes, at: int) -> str:
 class Sender:
     """What is queued, under way and waiting for its next attempt; it runs from `start` to `stop`."""
 
-    def __init__(self, account: Account, faults: Faults, backoff: Backoff | None = None) -> None:
+    def __init__(self, account: Account, faults: Faults, patience: Patience | None = None) -> None:
         self._account = account
         self._faults = faults
-        self._backoff = backoff or Backoff()
+        self._patience = patience or Patience()
         self._client: httpx.AsyncClient | None = None
         self._queues: defaultdict[str, deque[Delivery]] = defaultdict(deque)
         self._under_way: defaultdict[str, int] = defaultdict(int)
@@ -87,9 +90,10 @@ class Sender:
                 self._held.append(delivery)
 
     def start(self) -> None:
-        """Begin to send, also what was queued before."""
-        # The machine's proxy settings must not lead the sandbox's requests outside.
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT_SECONDS, trust_env=False)
+        """Begin to send, also what was queued before; safe to repeat."""
+        if self._client is None:
+            # The machine's proxy settings must not lead the sandbox's requests outside.
+            self._client = httpx.AsyncClient(timeout=self._patience.timeout_seconds, trust_env=False)
         for endpoint in list(self._queues):
             self._pump(endpoint)
 
@@ -198,15 +202,15 @@ class Sender:
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
         try:
-            async with asyncio.timeout(_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._patience.timeout_seconds):
                 answer = await client.post(endpoint["url"], content=body, headers=headers)
-        except (httpx.HTTPError, TimeoutError):
+        except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             return False
         return answer.is_success
 
     def _retry(self, delivery: Delivery) -> None:
         delivery.failed += 1
-        wait = self._backoff.wait(delivery.failed)
+        wait = self._patience.wait(delivery.failed)
         if wait is None:
             return
         self._retries[id(delivery)] = asyncio.get_running_loop().call_later(wait, self._again, delivery)
