@@ -6,7 +6,7 @@ import asyncpg
 import httpx
 import pytest
 from acoustic_calls import ACCOUNT
-from servers import Database as TestDatabase
+from servers import Database as OwnDatabase
 from serving import serving
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -60,7 +60,7 @@ async def jwks_url(gateway: Gateway) -> AsyncIterator[str]:
 
 
 @pytest.fixture
-def environment(database: TestDatabase, acoustic_base: str, clock_file: Path, jwks_url: str) -> Environment:
+def environment(database: OwnDatabase, acoustic_base: str, clock_file: Path, jwks_url: str) -> Environment:
     return {
         "MAINSTEM_PROFILE": "sandbox",
         "DATABASE_URL": database.urls["sync"],
@@ -92,7 +92,7 @@ async def api(
 
 
 @pytest.fixture
-async def owner(database: TestDatabase) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+async def owner(database: OwnDatabase) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
     """A connection that may see and change everything, for arranging and asserting."""
     connection = await asyncpg.connect(database.url)
     yield connection
@@ -100,7 +100,7 @@ async def owner(database: TestDatabase) -> AsyncIterator["asyncpg.Connection[asy
 
 
 @pytest.fixture
-async def sync_database(database: TestDatabase) -> AsyncIterator[Database]:
+async def sync_database(database: OwnDatabase) -> AsyncIterator[Database]:
     """The database as the login `mainstem_sync` may use it."""
     async with open_database(database.urls["sync"], name="test") as opened:
         yield opened
@@ -115,7 +115,7 @@ async def make_worker(
 
         async def make(owner: str = "worker", **settings: str) -> Worker:
             told = Settings(**{**environment, **settings})
-            opened = working_process.open_acoustic(told, sync_database, clock, owner)
+            opened = working_process.open_acoustic(told, sync_database, clock, owner, lambda: None)
             return Worker(await stack.enter_async_context(opened))
 
         yield make

@@ -13,7 +13,7 @@ def answer(inside: str) -> bytes:
 
 def test_a_recipient_is_found_by_its_key_and_empty_values_are_left_out() -> None:
     written = xml.add_recipient("1", {"email_id": "x", "a": None, "b": "", "c": "ü"}, key="email_id")
-    assert written.decode() == (
+    assert written == (
         "<Envelope><Body><AddRecipient><LIST_ID>1</LIST_ID><CREATED_FROM>3</CREATED_FROM>"
         "<UPDATE_IF_FOUND>TRUE</UPDATE_IF_FOUND>"
         "<SYNC_FIELDS><SYNC_FIELD><NAME>email_id</NAME><VALUE>x</VALUE></SYNC_FIELD></SYNC_FIELDS>"

@@ -75,8 +75,7 @@ async def test_a_slot_in_use_is_given_back_only_after_its_request(
     assert await leased(owner) == {"busy": 10}
     assert busy.usable == 5
     for slot in borrowed[:8]:
-        with slot:
-            pass
+        slot.give_back()
     await busy.refresh()
     await late.refresh()
     assert await leased(owner) == {"busy": 5, "late": 5}
@@ -91,8 +90,7 @@ async def test_no_more_is_lent_than_is_held(make_slots: MakeSlots) -> None:
     waiting = asyncio.create_task(slots.borrow(5))
     await asyncio.sleep(0.01)
     assert not waiting.done()
-    with borrowed[0]:
-        pass
+    borrowed[0].give_back()
     await waiting
 
 
@@ -137,3 +135,12 @@ async def test_a_smaller_limit_leaves_the_slots_above_it_alone(make_slots: MakeS
     fewer = make_slots("fewer", Limit("acoustic", 3, request_seconds=10.0))
     await fewer.refresh()
     assert await leased(owner) == {"fewer": 3}
+
+
+async def test_a_slot_can_be_kept_for_a_while_after_its_request(make_slots: MakeSlots) -> None:
+    slots = make_slots("one", Limit("acoustic", 1, request_seconds=10.0))
+    await slots.refresh()
+    (await slots.borrow(1)).give_back_after(0.2)
+    with pytest.raises(TimeoutError):
+        await slots.borrow(0.05)
+    await slots.borrow(1)

@@ -1,13 +1,16 @@
 import asyncio
 from typing import Any
 
+import asyncpg
 import httpx
 import pytest
+from servers import Database as OwnDatabase
 from serving import serving
 from sync_world import Environment, People, running_worker, until
 
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.servers.postgres import Postgres
 from mainstem.sync import worker as working_process
 from mainstem.sync.settings import Settings
 
@@ -44,6 +47,39 @@ async def test_a_change_is_relayed_and_delivered_by_the_running_worker(
         await people.subscribe("fan")
         await people.announce("fan")
         await until(lambda: email_id in acoustic.holds()["product"])
+
+
+async def test_a_mark_that_arrives_during_a_delivery_is_delivered_right_after_it(
+    people: People, environment: Environment, acoustic: AcousticStandIn, faults: Faults
+) -> None:
+    faults.add(Fault("acoustic", Kind.DELAY, path="XMLAPI", delay_seconds=0.3))
+    async with running_worker(environment, "one"):
+        email_id = await people.add()
+        await until(lambda: faults.applied() == {"acoustic": 1})
+        await people.patch(email_id, email={"first_name": "New"})
+        await until(lambda: acoustic.holds()["main"].get(email_id, {}).get("first_name") == "New")
+
+
+async def test_lost_connections_to_postgres_cost_a_pause(
+    people: People,
+    environment: Environment,
+    acoustic: AcousticStandIn,
+    postgres: Postgres,
+    database: OwnDatabase,
+) -> None:
+    async with running_worker(environment, "one"):
+        first = await people.add("first")
+        await until(lambda: first in acoustic.holds()["main"])
+        superuser = await asyncpg.connect(postgres.superuser_url(database.name))
+        ended = await superuser.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE application_name = 'sync-worker' AND datname = $1",
+            database.name,
+        )
+        await superuser.close()
+        assert ended
+        second = await people.add("second")
+        await until(lambda: second in acoustic.holds()["main"], 20)
 
 
 async def test_a_worker_that_stops_finishes_what_it_holds(

@@ -5,7 +5,7 @@ Several deliveries run at once, each on its own: none waits for another, none fa
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -66,6 +66,7 @@ class Deliverer:
         clock: Clock,
         owner: str,
         *,
+        on_due: Callable[[], None],
         sends: bool = True,
     ) -> None:
         self._database = database
@@ -73,6 +74,7 @@ class Deliverer:
         self._slots = slots
         self._clock = clock
         self._owner = owner
+        self._on_due = on_due
         self._sends = sends
         self._running: set[asyncio.Task[None]] = set()
 
@@ -193,22 +195,28 @@ class Deliverer:
             slot = await self._slots.borrow(left)
         except TimeoutError:
             raise HoldLostError from None
-        with slot:
+        try:
             await self._recorded(attempt, request)
+        except SendError:
+            slot.give_back()
+            raise
+        except BaseException:
+            # Nobody knows whether the request has ended there; it keeps its slot as long as the lease lasts.
+            slot.give_back_after(MARGIN_SECONDS)
+            raise
+        slot.give_back()
 
     async def _recorded(self, attempt: Attempt, request: Request) -> None:
         started_at = time.monotonic()
-        outcome, text = "success", None
+        outcome, text = "unknown", None
         try:
             await self._platform.send(request)
+            outcome = "success"
         except SendError as error:
             outcome, text = "failure", str(error)
             raise
-        except BaseException as error:
-            outcome, text = (
-                "unknown",
-                str(error) if isinstance(error, SendUnknownError) else type(error).__name__,
-            )
+        except Exception as error:
+            text = str(error) if isinstance(error, SendUnknownError) else type(error).__name__
             raise
         finally:
             answer = self._answer(request.kind, outcome, text, time.monotonic() - started_at)
@@ -229,9 +237,11 @@ class Deliverer:
         # What is confirmed later goes in full once more.
         base = sent if deliveries.confirmation(claimed, now) is None else difference.unknown(sent)
         async with self._database.transaction() as connection:
-            is_held = await deliveries.succeed(connection, claimed, base, now)
+            is_due = await deliveries.succeed(connection, claimed, base, now)
             await deliveries.record(connection, claimed, attempt.answers)
-        self._say(attempt, "delivery.succeeded", is_held=is_held, **notes)
+        self._say(attempt, "delivery.succeeded", is_held=is_due is not None, **notes)
+        if is_due:
+            self._on_due()
 
     async def _fail(self, attempt: Attempt, error: str) -> None:
         claimed, text = attempt.claimed, error[:LONGEST_ERROR]

@@ -64,6 +64,7 @@ SET sent = $4, base = $5, sent_at = $6, failures = 0, last_error = NULL, is_unkn
     wanted = wanted + CASE WHEN wanted = $4 AND $7::timestamptz IS NOT NULL THEN 1 ELSE 0 END,
     due_at = CASE WHEN wanted = $4 THEN coalesce($7, due_at) ELSE due_at END, {FREE}
 WHERE {HELD}
+RETURNING wanted > sent AND due_at <= $6
 """  # noqa: S608 -- constants of this module
 
 FAIL = f"""
@@ -145,16 +146,18 @@ async def intend(connection: Connection, claimed: Claimed, base: Base) -> bool:
     return affected(status) == 1
 
 
-async def succeed(connection: Connection, claimed: Claimed, base: Base, now: datetime) -> bool:
-    """Settle a delivery that arrived. Return False if it is no longer held; then nothing was written.
+async def succeed(connection: Connection, claimed: Claimed, base: Base, now: datetime) -> bool | None:
+    """Settle a delivery that arrived; return whether the row is due again, having been marked meanwhile.
 
-    After an outcome that was unknown, the row stays wanted until a minute has passed: a request that was
-    lost on its way may still arrive and overwrite what was sent since.
+    Return None if it is no longer held; then nothing was written. After an outcome that was unknown, the
+    row stays wanted until a minute has passed: a request that was lost on its way may still arrive and
+    overwrite what was sent since.
     """
-    status = await connection.execute(
-        SUCCEED, *claimed.key, claimed.wanted, json.dumps(base), now, confirmation(claimed, now)
+    confirm_at = confirmation(claimed, now)
+    is_due: bool | None = await connection.fetchval(
+        SUCCEED, *claimed.key, claimed.wanted, json.dumps(base), now, confirm_at
     )
-    return affected(status) == 1
+    return is_due
 
 
 def confirmation(claimed: Claimed, now: datetime) -> datetime | None:

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import asyncpg
 import structlog
 
 from mainstem.common.database import Connection, Transactions
@@ -101,7 +100,7 @@ class Slots:
         return min(self._held, self._share) if is_fresh else 0
 
     async def borrow(self, wait_seconds: float) -> "Slot":
-        """Return a slot for one request, to be used in a `with`.
+        """Return a slot for one request, to be given back.
 
         Raises:
             TimeoutError: there was none for that long.
@@ -140,7 +139,7 @@ class Slots:
             await asyncio.sleep(REFRESH_SECONDS if self._held >= self._share else HUNGRY_SECONDS)
             try:
                 await self.refresh()
-            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # noqa: BLE001 -- however Postgres is lost, the next round may find it
                 log.warning("slots.refresh_failed", platform=self._limit.platform, error=type(error).__name__)
 
     async def _exchange(self, connection: Connection) -> int:
@@ -167,12 +166,13 @@ class Slot:
     def __init__(self, slots: Slots) -> None:
         self._slots = slots
 
-    def __enter__(self) -> None:
-        """Use it."""
-
-    def __exit__(self, *_: object) -> None:
-        """Give it back."""
+    def give_back(self) -> None:
+        """End the loan; to be called once."""
         self._slots.take_back()
+
+    def give_back_after(self, seconds: float) -> None:
+        """End the loan later, for a request that may still be under way at the platform."""
+        asyncio.get_running_loop().call_later(seconds, self._slots.take_back)
 
 
 def share_of(at_once: int, workers: int, before: int) -> int:
@@ -192,5 +192,5 @@ async def open_slots(database: Transactions, limit: Limit, owner: str) -> AsyncI
         refreshing.cancel()
         with suppress(asyncio.CancelledError):
             await refreshing
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(Exception):  # what cannot be given back expires
             await slots.leave()

@@ -1,7 +1,7 @@
 """Sync's worker process, put together: relay and deliver beside each other, health on a port of its own."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
@@ -44,10 +44,13 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
         await require_schema(database)
         loops: dict[str, DrainLoop] = {}
 
-        def on_marked() -> None:
-            # This process looks at once, the others when they are woken.
+        def look() -> None:
             if DELIVER in loops:
                 loops[DELIVER].called.set()
+
+        def on_marked() -> None:
+            # This process looks at once, the others when they are woken.
+            look()
             waker.wake(SERVICE)
 
         relaying = Relay(database, settings.platforms, clock, owner, on_marked)
@@ -55,7 +58,7 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
         async with AsyncExitStack() as delivering:
             if settings.acoustic_sync:
                 deliverer = await delivering.enter_async_context(
-                    open_acoustic(settings, database, clock, owner)
+                    open_acoustic(settings, database, clock, owner, look)
                 )
                 drains.append(Drain(DELIVER, deliverer.work, settings.acoustic_concurrency))
             async with open_drains(SERVICE, redis_url, drains, waker) as running:
@@ -66,9 +69,17 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
 
 @asynccontextmanager
 async def open_acoustic(
-    settings: Settings, database: Database, clock: Clock, owner: str
+    settings: Settings, database: Database, clock: Clock, owner: str, look: Callable[[], None]
 ) -> AsyncIterator[Deliverer]:
-    """Open what delivers to Acoustic; at the end it finishes what is under way."""
+    """Open what delivers to Acoustic; at the end it finishes what is under way.
+
+    Args:
+        settings: the deployment's.
+        database: where deliveries stand.
+        clock: world time.
+        owner: this worker, in leases.
+        look: called when a delivery is due again as soon as it is settled.
+    """
     account = acoustic.Account(
         client_id=settings.acoustic_client_id,
         client_secret=settings.acoustic_client_secret.get_secret_value(),
@@ -79,12 +90,18 @@ async def open_acoustic(
     seconds = settings.acoustic_timeout_seconds
     limit = Limit(acoustic.NAME, settings.acoustic_concurrency, seconds + MARGIN_SECONDS)
     async with (
-        open_client(acoustic.NAME, base_url=settings.acoustic_url, timeout_seconds=seconds) as client,
+        open_client(
+            acoustic.NAME,
+            base_url=settings.acoustic_url,
+            timeout_seconds=seconds,
+            connections=2 * settings.acoustic_concurrency,
+        ) as client,
         open_slots(database, limit, owner) as slots,
     ):
         platform = acoustic.Acoustic(
             client, account, timeout_seconds=seconds, deletes_vanished=settings.delete_vanished_products
         )
-        deliverer = Deliverer(database, platform, slots, clock, owner, sends=settings.acoustic_integration)
+        sends = settings.acoustic_integration
+        deliverer = Deliverer(database, platform, slots, clock, owner, on_due=look, sends=sends)
         async with open_deliverer(deliverer):
             yield deliverer

@@ -41,6 +41,8 @@ METHODS = {
 NEVER_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, CircuitOpenError)
 """Errors that say for sure that Acoustic saw nothing."""
 
+NO_ANSWER = (httpx.HTTPError, CircuitOpenError, TimeoutError)
+
 log = structlog.get_logger()
 requests_sent = telemetry.meter().create_counter(
     "ctms_background_acoustic_request", description="Requests to Acoustic, by how they ended."
@@ -98,14 +100,7 @@ class Tokens:
                 raise SendError(self._refusal)
             try:
                 await self._refresh()
-            except (
-                httpx.HTTPError,
-                CircuitOpenError,
-                TimeoutError,
-                ValueError,
-                LookupError,
-                TypeError,
-            ) as error:
+            except (*NO_ANSWER, ValueError, LookupError, TypeError) as error:
                 self._refusal = f"no token: {type(error).__name__}"
                 self._next_trial = self._machine_time() + TOKEN_TRIAL_SECONDS
                 raise SendError(self._refusal) from None
@@ -198,20 +193,18 @@ class Acoustic:
         except xml.FaultError as error:
             raise SendError(f"HTTP {answer.status_code}: {error}") from None
 
-    async def _post(self, token: str, envelope: bytes) -> httpx.Response:
+    async def _post(self, token: str, envelope: str) -> httpx.Response:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             # httpx limits each wait, this limits them together.
             async with asyncio.timeout(self.timeout_seconds):
-                # httpx writes a form's bytes as Python would print them; its text as UTF-8.
-                form = {"xml": envelope.decode()}
-                return await self._client.request("POST", "/XMLAPI", data=form, headers=headers)
+                return await self._client.request("POST", "/XMLAPI", data={"xml": envelope}, headers=headers)
         except NEVER_REACHED as error:
             raise SendError(f"not reached: {type(error).__name__}") from None
-        except (httpx.HTTPError, TimeoutError) as error:
+        except NO_ANSWER as error:
             raise SendUnknownError(f"no answer: {type(error).__name__}") from None
 
-    def _envelope(self, request: Request) -> bytes:
+    def _envelope(self, request: Request) -> str:
         if request.kind == UPSERT_MAIN:
             return xml.add_recipient(self._account.main_table, request.rows[0], key="email_id")
         write = xml.upsert_rows if request.kind == UPSERT_PRODUCT else xml.delete_rows

@@ -32,7 +32,7 @@ class SessionExpiredError(FaultError):
     """The access token is no longer good."""
 
 
-def add_recipient(list_id: str, row: Row, *, key: str) -> bytes:
+def add_recipient(list_id: str, row: Row, *, key: str) -> str:
     """Return the envelope that upserts one row of the main table, found by the column `key`."""
     envelope, call = _call("AddRecipient")
     SubElement(call, "LIST_ID").text = list_id
@@ -44,12 +44,12 @@ def add_recipient(list_id: str, row: Row, *, key: str) -> bytes:
     return _written(envelope)
 
 
-def upsert_rows(table_id: str, rows: Sequence[Row]) -> bytes:
+def upsert_rows(table_id: str, rows: Sequence[Row]) -> str:
     """Return the envelope that upserts rows of a relational table."""
     return _relational("InsertUpdateRelationalTable", "COLUMN", table_id, rows)
 
 
-def delete_rows(table_id: str, keys: Sequence[Row]) -> bytes:
+def delete_rows(table_id: str, keys: Sequence[Row]) -> str:
     """Return the envelope that deletes the rows with these keys; one that is absent does no harm."""
     return _relational("DeleteRelationalTableData", "KEY_COLUMN", table_id, keys)
 
@@ -92,7 +92,7 @@ def _call(name: str) -> tuple[Element, Element]:
     return envelope, SubElement(SubElement(envelope, "Body"), name)
 
 
-def _relational(operation: str, column: str, table_id: str, rows: Sequence[Row]) -> bytes:
+def _relational(operation: str, column: str, table_id: str, rows: Sequence[Row]) -> str:
     envelope, call = _call(operation)
     SubElement(call, "TABLE_ID").text = table_id
     parent = SubElement(call, "ROWS")
@@ -110,9 +110,9 @@ def _named_value(element: Element, name: str, value: str | None) -> None:
         SubElement(element, "VALUE").text = cleaned
 
 
-def _written(envelope: Element) -> bytes:
+def _written(envelope: Element) -> str:
     written: str = tostring(envelope, encoding="unicode")
-    return written.encode()
+    return written
 
 
 def _without_data(text: str) -> str:
