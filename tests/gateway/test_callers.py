@@ -171,6 +171,26 @@ async def test_the_spec_orders_the_reasons_and_the_log_tells_them(
     assert reasons == ["No or bad token", "Bad namespace", "No client record"]
 
 
+async def test_the_log_line_of_a_request_names_its_client_and_no_other_requests(
+    gateway: Gateway, caplog: pytest.LogCaptureFixture
+) -> None:
+    client_id = await gateway.add_client("demo")
+    await gateway.http.get(CONTACT, headers=await gateway.bearer(client_id))
+    await gateway.http.get("/open/door")
+    events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
+    served = {event["route"]: event for event in events if event["event"] == "request.served"}
+    assert served["/ctms/{email_id}"]["client_allowed"] is True
+    assert served["/ctms/{email_id}"]["client_id"] == client_id
+    assert "client_id" not in served["/open/{what}"]
+
+
+async def test_a_token_of_a_gateway_whose_clock_is_ahead_holds(gateway: Gateway) -> None:
+    client_id = await gateway.add_client("demo")
+    token = await forged(gateway, client_id, iat=int(time.time()) + 30)
+    answer = await gateway.http.get(CONTACT, headers={"Authorization": f"Bearer {token}"})
+    assert answer.status_code == 200
+
+
 async def test_a_disabled_client_is_kept_out_and_told_so(gateway: Gateway) -> None:
     client_id = await gateway.add_client("demo")
     bearer = await gateway.bearer(client_id)

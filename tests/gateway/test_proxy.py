@@ -312,6 +312,21 @@ async def test_a_body_that_does_not_come_is_408(gateway: Gateway, first: str) ->
     await hang_up(writer)
 
 
+async def test_an_upstream_may_answer_before_it_has_read_all(
+    gateway: Gateway, upstream: Upstream, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def refuse(_receive: Receive, send: Send) -> None:
+        await answer(send, 422, b"no")
+
+    upstream.unread["refuse"] = refuse
+    for _ in range(3):
+        content = parts_of(*[b"x" * 1_000] * 20, pause=0.02)
+        got = await gateway.http.post("/open/refuse", content=content)
+        assert (got.status_code, got.text) == (422, "no")
+    assert (await gateway.http.post("/open/door", content=b"x")).status_code == 200
+    assert "exception" not in caplog.text.lower()
+
+
 async def test_a_caller_who_leaves_while_downloading_ends_the_upstreams_answer(
     gateway: Gateway, upstream: Upstream, caplog: pytest.LogCaptureFixture
 ) -> None:

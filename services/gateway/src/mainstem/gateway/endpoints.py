@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from urllib.parse import parse_qsl
 
+import structlog
 from starlette.endpoints import HTTPEndpoint
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -23,6 +24,8 @@ from mainstem.gateway.tokens import Issuer
 FORM = "application/x-www-form-urlencoded"
 FORM_LIMIT_BYTES = 16 * 1024
 FORM_FIELDS = 32
+
+log = structlog.get_logger()
 
 
 class State(web.State):
@@ -80,7 +83,11 @@ async def _identity(state: State, scope: Scope, needed: str | None, upstream: st
     principal = await state["callers"].identify(Request(scope).headers.get("authorization"))
     if needed not in principal.scopes:
         challenge = f'Bearer error="insufficient_scope", scope="{needed}"'
+        log.info("caller.refused", client_allowed=False, auth_fail="Scope missing", scope=needed)
         raise ForbiddenError(f"the scope {needed} is missing", headers={"WWW-Authenticate": challenge})
+    # For the request's own log line, as the specification of CTMS has it.
+    client_id = principal.subject.partition(":")[2]
+    structlog.contextvars.bind_contextvars(client_allowed=True, client_id=client_id)
     return state["identities"].sign(principal, upstream)
 
 

@@ -64,7 +64,7 @@ NO_BODY = frozenset({204, 304})
 
 log = structlog.get_logger()
 failures = telemetry.meter().create_counter(
-    "mainstem_upstream_failures", description="Forwarded requests that got no whole answer."
+    "mainstem_upstream_failures", description="Requests to which an upstream gave no whole answer."
 )
 
 
@@ -84,7 +84,7 @@ class Proxy:
         finishes, or the rule's timeout ends it.
 
         Raises:
-            ContentTooLargeError, RequestTimeoutError: the caller sends too much, or too slowly.
+            ContentTooLargeError, IncompleteBodyError: the caller sends too much, or too slowly.
             BadGatewayError, GatewayTimeoutError: the upstream is away, answers nonsense, or takes too long.
         """
         body = IncomingBody(receive, limit_bytes=route.body_limit_bytes)
@@ -196,13 +196,19 @@ class _Answer:
                 await self._stream(response, send)
         except (PyreqwestError, ValueError, ClientGoneError, MainstemError) as error:
             cause = body.error or error
-            failures.add(1, {"upstream": self._route.upstream, "error": type(cause).__name__})
+            if not isinstance(cause, MainstemError | ClientGoneError):
+                self._count_failure(cause)
             if not self._has_begun:
-                raise _explain(cause, body, self._route) from error
+                raise _explain(cause, body) from error
             # Our server closes the connection of an answer without its end: half must not look whole.
-            log.warning("answer.broken_off", upstream=self._route.upstream, error=type(cause).__name__)
             return False
         return True
+
+    def _count_failure(self, error: Exception) -> None:
+        kind, upstream = type(error).__name__, self._route.upstream
+        self._span.set_attribute("error.type", kind)
+        failures.add(1, {"upstream": upstream, "error": kind})
+        log.warning("upstream.failed", upstream=upstream, error=kind, has_begun=self._has_begun)
 
     async def _stream(self, response: Response, send: Send) -> None:
         headers = _headers_of(response)
@@ -225,11 +231,10 @@ def _named_by_connection(values: Sequence[str]) -> frozenset[str]:
     return frozenset(name.strip().lower() for value in values for name in value.split(","))
 
 
-def _explain(error: Exception, body: IncomingBody, route: Route) -> Exception:
+def _explain(error: Exception, body: IncomingBody) -> Exception:
     """Return what the caller is told; how the upstream failed is for the log."""
     if isinstance(error, MainstemError | ClientGoneError):
         return error
-    log.warning("upstream.failed", upstream=route.upstream, error=type(error).__name__)
     if isinstance(error, RequestTimeoutError):
         if not body.has_ended:
             return IncompleteBodyError()
