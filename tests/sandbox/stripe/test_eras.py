@@ -18,7 +18,7 @@ import stripe
 from stripe.params import _webhook_endpoint_create_params
 from stripe_shop import API_KEY, Shop, World
 
-from mainstem.sandbox.stripe import shapes
+from mainstem.sandbox.stripe import shapes, versions
 from mainstem.sandbox.stripe.versions import TODAY, Era
 
 BEFORE = "2025-02-24.acacia"
@@ -171,6 +171,12 @@ async def test_a_proration_line_names_its_invoice_item(
     assert now["parent"]["subscription_item_details"]["proration"] is True
     assert (then["type"], then["proration"]) == ("invoiceitem", True)
     assert then["invoice_item"] == now["parent"]["subscription_item_details"]["invoice_item"]
+
+
+def test_the_account_speaks_the_pinned_sdks_version() -> None:
+    assert stripe.api_version == TODAY
+    assert versions.era(TODAY) is Era.TODAY
+    assert versions.era(BEFORE) is Era.BEFORE
 
 
 def test_the_official_sdk_knows_every_type_of_event() -> None:

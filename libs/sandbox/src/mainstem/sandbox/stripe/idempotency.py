@@ -71,7 +71,9 @@ class Keys:
         Raises:
             StripeError: it was used with others.
         """
-        entry = self._entries[key]
+        entry = self._entries.get(key)
+        if entry is None:
+            return  # It grew too old while the body came in.
         if entry.parameters is None:
             entry.parameters = parameters
         elif entry.parameters != parameters:
