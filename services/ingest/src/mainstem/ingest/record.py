@@ -65,16 +65,22 @@ class Recorder:
         await waiting.stored
 
     async def run(self) -> None:
-        """Store what comes, until cancelled."""
-        while True:
-            group = [await self._queue.get()]
-            while len(group) < GROUP and not self._queue.empty():
-                group.append(self._queue.get_nowait())
-            try:
+        """Store what comes, until cancelled; whoever waits then is told to come again."""
+        group: Sequence[_Waiting] = ()
+        try:
+            while True:
+                group = await self._next_group()
                 await self._store_group(group)
-            finally:
                 self._waiting_bytes -= sum(len(waiting.event.body) for waiting in group)
-                _settle(group, _unavailable("the process is stopping"))
+        finally:
+            _settle([*group, *self._take(self._queue.qsize())], _unavailable("the process is stopping"))
+
+    async def _next_group(self) -> Sequence[_Waiting]:
+        first = await self._queue.get()
+        return [first, *self._take(min(GROUP - 1, self._queue.qsize()))]
+
+    def _take(self, number: int) -> Sequence[_Waiting]:
+        return [self._queue.get_nowait() for _ in range(number)]
 
     async def _store_group(self, group: Sequence[_Waiting]) -> None:
         """Store the group in one commit, or, if one of its events will not go in, each in its own."""
