@@ -225,28 +225,34 @@ async def test_a_kept_folder_goes_on_where_it_ended(folder: Path) -> None:
         assert second.stripe.api_key == first.stripe.api_key
 
 
-def start_tiny_stack(*, below: tuple[str, ...] = ()) -> tuple["subprocess.Popen[bytes]", list[int]]:
+def start_tiny_stack(
+    folder: Path, *, below: tuple[str, ...] = ()
+) -> tuple["subprocess.Popen[bytes]", list[int]]:
+    # A killed launcher cannot remove its fresh folder, so that is put where the test will.
     process = subprocess.Popen(
-        [*below, sys.executable, tiny_stack.__file__], stdout=subprocess.PIPE, start_new_session=True
+        [*below, sys.executable, tiny_stack.__file__],
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+        env={**os.environ, "TMPDIR": str(folder)},
     )
     assert process.stdout
     with process.stdout:
         pids = json.loads(process.stdout.readline())
-    return process, list(pids.values())
+    return process, pids
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-async def test_no_part_outlives_its_launcher(number: signal.Signals) -> None:
-    launcher, pids = start_tiny_stack()
+async def test_no_part_outlives_its_launcher(folder: Path, number: signal.Signals) -> None:
+    launcher, pids = start_tiny_stack(folder)
     os.kill(launcher.pid, number)
-    assert await all_end([launcher.pid, *pids])
+    assert await all_end(pids)
     launcher.wait()
 
 
 @pytest.mark.parametrize("number", SIGNALS)
-async def test_no_launcher_outlives_who_started_it(number: signal.Signals) -> None:
+async def test_no_launcher_outlives_who_started_it(folder: Path, number: signal.Signals) -> None:
     starter = "import subprocess, sys; subprocess.run(sys.argv[1:], check=False)"
-    parent, pids = start_tiny_stack(below=(sys.executable, "-c", starter))
+    parent, pids = start_tiny_stack(folder, below=(sys.executable, "-c", starter))
     os.kill(parent.pid, number)
     assert await all_end([parent.pid, *pids])
     parent.wait()
@@ -259,7 +265,10 @@ def list_descendants(pid: int) -> list[int]:
 
 def start_by_just(run: Path) -> "subprocess.Popen[bytes]":
     arguments = ("up", "--ephemeral", "--no-valkey", "--run", run)
-    return subprocess.Popen([ROOT / "just", *arguments], stderr=subprocess.DEVNULL, start_new_session=True)
+    environment = {**os.environ, "TMPDIR": str(run)}
+    return subprocess.Popen(
+        [ROOT / "just", *arguments], env=environment, stderr=subprocess.DEVNULL, start_new_session=True
+    )
 
 
 def is_just(pid: int) -> bool:
@@ -270,12 +279,12 @@ def is_just(pid: int) -> bool:
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
 @pytest.mark.parametrize("link", ["just", "launcher"])
 async def test_no_part_outlives_any_link_of_the_chain(
-    tmp_path: Path, link: str, number: signal.Signals
+    folder: Path, link: str, number: signal.Signals
 ) -> None:
     # The wrapper becomes just, and just's shell becomes the launcher: these are all the pids there are.
-    just = start_by_just(tmp_path)
-    assert await wait_until((tmp_path / "stack.json").exists, timeout_seconds=60)
-    launcher = Stack.from_json((tmp_path / "stack.json").read_text()).pid
+    just = start_by_just(folder)
+    assert await wait_until((folder / "stack.json").exists, timeout_seconds=60)
+    launcher = Stack.from_json((folder / "stack.json").read_text()).pid
     assert list_children(just.pid) == [launcher]
     pids = list_descendants(just.pid)
     os.kill({"just": just.pid, "launcher": launcher}[link], number)
@@ -285,9 +294,9 @@ async def test_no_part_outlives_any_link_of_the_chain(
 
 @pytest.mark.parametrize("delay_seconds", [0.02, 0.1, 0.3, 1.0])
 async def test_no_launcher_is_left_by_a_just_that_is_killed_at_once(
-    tmp_path: Path, delay_seconds: float
+    folder: Path, delay_seconds: float
 ) -> None:
-    just = start_by_just(tmp_path)
+    just = start_by_just(folder)
     assert await wait_until(lambda: is_just(just.pid) and list_children(just.pid) != [], timeout_seconds=60)
     await asyncio.sleep(delay_seconds)
     pids = list_descendants(just.pid)

@@ -92,6 +92,24 @@ def test_a_fresh_folder_is_gone_in_the_end(tmp_path: Path) -> None:
     assert not (tmp_path / "run" / "stack.json").exists()
 
 
+def test_the_folder_of_a_killed_launcher_is_removed_by_a_later_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    abandoned, recent, held = (RunFolder(None) for _ in range(3))
+    for folder in (abandoned, recent, held):
+        folder.path.mkdir()
+        (folder.path / "lock").touch()
+    held.open()
+    for folder in (abandoned, held):
+        os.utime(folder.path / "lock", (0, 0))
+    later = RunFolder(None)
+    later.open()
+    assert [abandoned.path.exists(), recent.path.exists(), held.path.exists()] == [False, True, True]
+    held.close()
+    later.close()
+
+
 def test_the_description_of_a_later_stack_is_left_alone(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.open()

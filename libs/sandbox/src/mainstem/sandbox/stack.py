@@ -1,11 +1,13 @@
 """A stack on disk: the folder of a run, its secrets, and `stack.json`, which says where everything is."""
 
+import contextlib
 import fcntl
 import json
 import os
 import secrets
 import shutil
 import tempfile
+import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Self
@@ -14,6 +16,9 @@ from mainstem.sandbox.servers.process import ServerError, write_private
 from mainstem.sandbox.servers.roles import SERVICES
 
 DEFAULT_RUN = Path(".run")
+GRACE_SECONDS = 60.0
+"""How old a fresh folder has to be before a later launcher takes it for abandoned."""
+_FRESH = "mainstem-"
 
 
 class StackError(ServerError):
@@ -119,7 +124,7 @@ class RunFolder:
 
     def __init__(self, path: Path | None, *, stack_file: Path | None = None) -> None:
         self._is_temporary = path is None
-        fresh = Path(tempfile.gettempdir(), f"mainstem-{secrets.token_hex(6)}")
+        fresh = Path(tempfile.gettempdir(), f"{_FRESH}{secrets.token_hex(6)}")
         self.path = (path or fresh).absolute()
         self.stack_file = (stack_file or self.path / "stack.json").absolute()
         self.logs = self.path / "logs"
@@ -133,15 +138,14 @@ class RunFolder:
         Raises:
             StackError: another launcher runs in it.
         """
+        if self._is_temporary:
+            _remove_abandoned(self.path.parent)
         _make_folder(self.path)
-        self._lock = os.open(self.path / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            self._release()
+        self._lock = _take_lock(self.path / "lock")
+        if self._lock is None:
             raise StackError(
                 f"a stack runs in {self.path} already; stop it, or start another one with --ephemeral"
-            ) from None
+            )
         shutil.rmtree(self.logs, ignore_errors=True)
         self.logs.mkdir()
 
@@ -151,9 +155,10 @@ class RunFolder:
             return
         if self._describes_us():
             self.stack_file.unlink()
-        self._release()
         if self._is_temporary:
             shutil.rmtree(self.path)
+        os.close(self._lock)
+        self._lock = None
 
     def secrets(self) -> Secrets:
         """Return the folder's secrets, chosen at its first run."""
@@ -175,10 +180,30 @@ class RunFolder:
         except (FileNotFoundError, ValueError, TypeError, KeyError):
             return False
 
-    def _release(self) -> None:
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
+
+def _take_lock(file: Path) -> int | None:
+    """Return a descriptor that holds the file's lock until it is closed; None if another process does."""
+    lock = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock
+
+
+def _remove_abandoned(parent: Path) -> None:
+    """Remove fresh folders whose launcher was killed before it could; those of the last minute are left."""
+    for folder in parent.glob(_FRESH + "?" * 12):
+        with contextlib.suppress(OSError):
+            found = (folder / "lock").lstat()
+            is_ours = folder.lstat().st_uid == os.geteuid() == found.st_uid
+            if not is_ours or time.time() - found.st_mtime < GRACE_SECONDS:
+                continue
+            lock = _take_lock(folder / "lock")
+            if lock is not None:
+                shutil.rmtree(folder, ignore_errors=True)
+                os.close(lock)
 
 
 def _make_folder(path: Path) -> None:
