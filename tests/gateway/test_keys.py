@@ -8,7 +8,7 @@ import pytest
 from servers import Database
 from tiny_gateway import CountedPool, Gateway, StartGateway, Upstream
 
-from mainstem.common.database import Transactions
+from mainstem.common.database import Transactions, open_pool
 from mainstem.common.errors import UnavailableError
 from mainstem.gateway import keys
 from mainstem.gateway.directory import Directory
@@ -41,6 +41,22 @@ async def test_gateways_that_start_at_once_agree_on_one_key(start_gateway: Start
     lists = [await published(gateway) for gateway in gateways]
     assert len(lists[0]) == 1
     assert all(one == lists[0] for one in lists)
+
+
+async def test_whoever_makes_the_first_key_makes_others_wait_and_find_it(database: Database) -> None:
+    async def ensure() -> None:
+        async with pool.transaction() as connection:
+            await keys.ensure(connection, datetime.now(UTC))
+
+    async with open_pool(database.urls["gateway"], name="test") as pool:
+        async with pool.transaction() as connection:
+            await keys.ensure(connection, datetime.now(UTC))
+            other = asyncio.create_task(ensure())
+            await asyncio.sleep(0.3)
+            assert not other.done()
+        await other
+        async with pool.transaction() as connection:
+            assert len(await keys.list_all(connection)) == 1
 
 
 async def test_a_rotation_refuses_nobody_at_any_gateway(
