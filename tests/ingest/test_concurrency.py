@@ -4,6 +4,7 @@ import asyncio
 
 import stripe_events as events
 from held import Held
+from ingest_bench import Ingest
 from stripe_events import START
 
 from mainstem.common.lease import Lease
@@ -14,7 +15,7 @@ COMMIT = 2
 """A pipeline's transactions: the claim, then the commit of stops 4 to 6."""
 
 
-async def at_once(ingest, first: bytes, second: bytes) -> None:
+async def at_once(ingest: Ingest, first: bytes, second: bytes) -> None:
     """Work off two events so that the second begins when the first has written and not committed."""
     held = Held(ingest.pool, COMMIT, before=False)
     await ingest.record(first)
@@ -22,13 +23,13 @@ async def at_once(ingest, first: bytes, second: bytes) -> None:
     await held.reached.wait()
     await ingest.record(second)
     other = asyncio.create_task(ingest.pipeline(owner="worker-2").work())
-    while not other.done() and not await is_waiting(ingest):
+    while not other.done() and not await is_waiting(ingest):  # noqa: ASYNC110 -- Postgres does not tell
         await asyncio.sleep(0.01)
     held.released.set()
     await asyncio.gather(one, other)
 
 
-async def is_waiting(ingest) -> bool:
+async def is_waiting(ingest: Ingest) -> bool:
     """Return whether somebody waits for an advisory lock."""
     query = (
         "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
@@ -37,7 +38,7 @@ async def is_waiting(ingest) -> bool:
     return bool(await ingest.rows(query))
 
 
-async def test_two_workers_on_the_two_halves_of_a_customer_lose_no_product(ingest):
+async def test_two_workers_on_the_two_halves_of_a_customer_lose_no_product(ingest: Ingest) -> None:
     await at_once(
         ingest,
         events.event("customer.created", events.customer()),
@@ -47,7 +48,7 @@ async def test_two_workers_on_the_two_halves_of_a_customer_lose_no_product(inges
     assert await ingest.announced() == ["fxa_id:fxa-1"]
 
 
-async def test_two_workers_on_the_halves_the_other_way_round_lose_no_product(ingest):
+async def test_two_workers_on_the_halves_the_other_way_round_lose_no_product(ingest: Ingest) -> None:
     await at_once(
         ingest,
         events.event("customer.subscription.created", events.subscription()),
@@ -56,7 +57,7 @@ async def test_two_workers_on_the_halves_the_other_way_round_lose_no_product(ing
     assert await ingest.segments() == {("fxa-1", "prod_1"): "active"}
 
 
-async def two_customers(ingest) -> tuple[bytes, bytes]:
+async def two_customers(ingest: Ingest) -> tuple[bytes, bytes]:
     """Return the events by which two customers, each with a subscription, take one link."""
     other = events.item("si_2", of=events.price("price_2", product="prod_2"))
     await ingest.take(
@@ -71,19 +72,19 @@ async def two_customers(ingest) -> tuple[bytes, bytes]:
     )
 
 
-async def test_of_two_customers_that_take_one_link_at_once_the_greater_holds_it(ingest):
+async def test_of_two_customers_that_take_one_link_at_once_the_greater_holds_it(ingest: Ingest) -> None:
     first, second = await two_customers(ingest)
     await at_once(ingest, first, second)
     assert await ingest.segments() == {("fxa-1", "prod_2"): "active"}
 
 
-async def test_whichever_of_the_two_is_first(ingest):
+async def test_whichever_of_the_two_is_first(ingest: Ingest) -> None:
     first, second = await two_customers(ingest)
     await at_once(ingest, second, first)
     assert await ingest.segments() == {("fxa-1", "prod_2"): "active"}
 
 
-async def test_a_subscription_that_goes_while_its_customer_moves_is_nobodys(ingest):
+async def test_a_subscription_that_goes_while_its_customer_moves_is_nobodys(ingest: Ingest) -> None:
     await ingest.take(
         events.event("customer.created", events.customer()),
         events.event("customer.subscription.created", events.subscription()),
@@ -97,7 +98,7 @@ async def test_a_subscription_that_goes_while_its_customer_moves_is_nobodys(inge
     assert await ingest.products() == []
 
 
-async def test_a_claim_that_outlived_its_lease_writes_nothing(ingest):
+async def test_a_claim_that_outlived_its_lease_writes_nothing(ingest: Ingest) -> None:
     await ingest.record(events.event("customer.created", events.customer()))
     held = Held(ingest.pool, COMMIT, before=True)
     slow = asyncio.create_task(ingest.pipeline(database=held, lease_seconds=0.05).work())
@@ -117,7 +118,7 @@ async def test_a_claim_that_outlived_its_lease_writes_nothing(ingest):
     assert row == {"status": "received", "lease_owner": "worker-2"}
 
 
-async def test_a_claim_that_outlived_its_lease_may_not_fail_the_event_either(ingest):
+async def test_a_claim_that_outlived_its_lease_may_not_fail_the_event_either(ingest: Ingest) -> None:
     await ingest.record(events.event("customer.created", {"id": "cus_1", "object": "customer"}))
     held = Held(ingest.pool, COMMIT, before=True)
     slow = asyncio.create_task(ingest.pipeline(database=held, lease_seconds=0.05).work())
@@ -131,7 +132,7 @@ async def test_a_claim_that_outlived_its_lease_may_not_fail_the_event_either(ing
     assert row == {"status": "dead", "failures": 1}
 
 
-async def test_what_one_worker_holds_the_other_does_not_claim(ingest):
+async def test_what_one_worker_holds_the_other_does_not_claim(ingest: Ingest) -> None:
     await ingest.record(*(events.event("customer.created", events.customer(f"cus_{n}")) for n in range(9)))
     works = [ingest.pipeline(owner=f"worker-{number}").work() for number in range(3)]
     assert sum(await asyncio.gather(*works)) == 9

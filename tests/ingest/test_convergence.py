@@ -1,16 +1,20 @@
 """In payload mode the end is the same, in whatever order and however often events come."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from typing import Any
 
 import pytest
 import stripe_events as events
-from ingest_bench import empty
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from ingest_bench import Ingest, empty
 from stripe_events import START
 
 from mainstem.ingest.payloads import PayloadSource
+
+End = tuple[Mapping[str, list[dict[str, Any]]], list[dict[str, Any]]]
 
 CHEAP = events.price(active=True)
 SOLD_OUT = events.price(active=False)
@@ -54,7 +58,7 @@ CUTS = st.sets(st.integers(1, len(EVENTS) - 1), max_size=4)
 
 def batches(order: Sequence[int], cuts: set[int]) -> list[list[bytes]]:
     edges = [0, *sorted(cuts), len(order)]
-    return [[EVENTS[n] for n in order[start:end]] for start, end in zip(edges, edges[1:], strict=False)]
+    return [[EVENTS[n] for n in order[start:end]] for start, end in pairwise(edges)]
 
 
 FEW = settings(
@@ -63,14 +67,14 @@ FEW = settings(
 
 
 @pytest.fixture
-async def expected(ingest):
+async def expected(ingest: Ingest) -> End:
     """Where the events lead if they come one by one and in order."""
     for body in EVENTS:
         await ingest.take(body)
     return await ingest.mirror(), await ingest.products()
 
 
-def test_the_end_is_worth_comparing(expected):
+def test_the_end_is_worth_comparing(expected: End) -> None:
     mirror, products = expected
     assert all(mirror[name] for name in mirror if name != "product")
     assert {(row["product_id"], row["segment"]) for row in products} == {("prod_2", "active")}
@@ -78,7 +82,9 @@ def test_the_end_is_worth_comparing(expected):
 
 @settings(FEW, max_examples=20)
 @given(order=ORDERS, cuts=CUTS)
-async def test_any_order_and_repetition_ends_in_the_same_mirror_and_products(ingest, expected, order, cuts):
+async def test_any_order_and_repetition_ends_in_the_same_mirror_and_products(
+    ingest: Ingest, expected: End, order: list[int], cuts: set[int]
+) -> None:
     await empty(ingest)
     for batch in batches(order, cuts):
         await ingest.take(*batch)
@@ -87,7 +93,7 @@ async def test_any_order_and_repetition_ends_in_the_same_mirror_and_products(ing
 
 @settings(FEW, max_examples=8)
 @given(order=ORDERS)
-async def test_so_it_does_with_three_workers_at_once(ingest, expected, order):
+async def test_so_it_does_with_three_workers_at_once(ingest: Ingest, expected: End, order: list[int]) -> None:
     await empty(ingest)
     for number in order:
         await ingest.record(EVENTS[number])
@@ -95,7 +101,7 @@ async def test_so_it_does_with_three_workers_at_once(ingest, expected, order):
     assert (await ingest.mirror(), await ingest.products()) == expected
 
 
-async def drained(ingest, owner):
+async def drained(ingest: Ingest, owner: str) -> None:
     """Work off whatever there is, three events at a time."""
     source = PayloadSource("stripe", {"default": 0})
     source.limit = 3

@@ -65,7 +65,7 @@ async def stored(ingest: Ingest) -> list[dict[str, Any]]:
     return await ingest.rows("SELECT * FROM inbox.event ORDER BY id")
 
 
-async def test_an_event_is_stored_as_it_came(door, ingest):
+async def test_an_event_is_stored_as_it_came(door: httpx.AsyncClient, ingest: Ingest) -> None:
     assert (await deliver(door)).status_code == 202
     (row,) = await stored(ingest)
     assert row["body"] == BODY
@@ -75,7 +75,7 @@ async def test_an_event_is_stored_as_it_came(door, ingest):
     assert row["traceparent"] is not None
 
 
-async def test_a_second_delivery_changes_nothing(door, ingest):
+async def test_a_second_delivery_changes_nothing(door: httpx.AsyncClient, ingest: Ingest) -> None:
     assert (await deliver(door)).status_code == 202
     before = await stored(ingest)
     assert (await deliver(door)).status_code == 202
@@ -83,12 +83,12 @@ async def test_a_second_delivery_changes_nothing(door, ingest):
 
 
 @pytest.mark.parametrize("secret", [SECRET, NEXT])
-async def test_each_of_several_secrets_signs(door, ingest, secret):
+async def test_each_of_several_secrets_signs(door: httpx.AsyncClient, ingest: Ingest, secret: str) -> None:
     assert (await deliver(door, secret=secret)).status_code == 202
     assert len(await stored(ingest)) == 1
 
 
-async def test_each_account_has_its_own_secrets(door, ingest):
+async def test_each_account_has_its_own_secrets(door: httpx.AsyncClient, ingest: Ingest) -> None:
     assert (await deliver(door, path="/other", secret=OTHERS)).status_code == 202
     assert (await deliver(door, path="/other", secret=SECRET)).status_code == 400
     assert (await deliver(door, secret=OTHERS)).status_code == 400
@@ -96,7 +96,9 @@ async def test_each_account_has_its_own_secrets(door, ingest):
 
 
 @pytest.mark.parametrize("path", ["/nobody", "/default%00", "/other/more"])
-async def test_an_account_that_nobody_configured_is_not_found(door, ingest, path):
+async def test_an_account_that_nobody_configured_is_not_found(
+    door: httpx.AsyncClient, ingest: Ingest, path: str
+) -> None:
     assert (await deliver(door, path=path)).status_code == 404
     assert await stored(ingest) == []
 
@@ -115,7 +117,9 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("headers", HEADERS.values(), ids=HEADERS)
-async def test_what_nobody_signed_now_is_refused_and_not_stored(door, ingest, headers):
+async def test_what_nobody_signed_now_is_refused_and_not_stored(
+    door: httpx.AsyncClient, ingest: Ingest, headers: dict[str, str]
+) -> None:
     answer = await door.post("/webhooks/stripe", content=BODY, headers=headers)
     assert answer.status_code == 400
     assert answer.headers["content-type"] == "application/problem+json"
@@ -123,23 +127,29 @@ async def test_what_nobody_signed_now_is_refused_and_not_stored(door, ingest, he
 
 
 @pytest.mark.parametrize("age", [310, -310, 40 * 86_400, -40 * 86_400])
-async def test_a_signature_of_another_time_is_refused_and_not_stored(door, ingest, age):
+async def test_a_signature_of_another_time_is_refused_and_not_stored(
+    door: httpx.AsyncClient, ingest: Ingest, age: float
+) -> None:
     assert (await deliver(door, age=age)).status_code == 400
     assert await stored(ingest) == []
 
 
-async def test_a_letter_beyond_ascii_in_the_signature_is_refused(door, ingest):
+async def test_a_letter_beyond_ascii_in_the_signature_is_refused(
+    door: httpx.AsyncClient, ingest: Ingest
+) -> None:
     header = b"t=1,v1=" + "\u00e9".encode("latin-1")
     answer = await door.post("/webhooks/stripe", content=BODY, headers={b"Stripe-Signature": header})
     assert answer.status_code == 400
 
 
 @pytest.mark.parametrize("age", [250, -250])
-async def test_a_signature_of_some_minutes_is_taken_on_both_sides(door, ingest, age):
+async def test_a_signature_of_some_minutes_is_taken_on_both_sides(
+    door: httpx.AsyncClient, ingest: Ingest, age: float
+) -> None:
     assert (await deliver(door, age=age)).status_code == 202
 
 
-async def test_bytes_that_are_no_text_are_refused(door, ingest):
+async def test_bytes_that_are_no_text_are_refused(door: httpx.AsyncClient, ingest: Ingest) -> None:
     answer = await door.post("/webhooks/stripe", content=b"\xff\xfe", headers=signed(b"x"))
     assert answer.status_code == 400
 
@@ -166,7 +176,9 @@ BAD_BODIES = {
 
 
 @pytest.mark.parametrize("body", BAD_BODIES.values(), ids=BAD_BODIES)
-async def test_what_is_no_event_is_refused_and_not_stored(door, ingest, body):
+async def test_what_is_no_event_is_refused_and_not_stored(
+    door: httpx.AsyncClient, ingest: Ingest, body: bytes
+) -> None:
     assert (await deliver(door, body)).status_code == 400
     assert await stored(ingest) == []
 
@@ -181,7 +193,9 @@ ODD_BODIES = {
 
 
 @pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES)
-async def test_an_event_that_will_break_the_mirror_is_stored_and_dies_there(door, ingest, body):
+async def test_an_event_that_will_break_the_mirror_is_stored_and_dies_there(
+    door: httpx.AsyncClient, ingest: Ingest, body: bytes
+) -> None:
     assert (await deliver(door, body)).status_code == 202
     ingest.clock.time = datetime.now(UTC)
     await ingest.pipeline(failures_to_dead=1).work()
@@ -199,28 +213,30 @@ async def test_an_event_that_will_break_the_mirror_is_stored_and_dies_there(door
         json.dumps({"id": "evt_1", "type": "customer.created", "data": {"object": 7}}).encode(),
     ],
 )
-async def test_what_nobody_works_on_is_kept_and_ignored(door, ingest, body):
+async def test_what_nobody_works_on_is_kept_and_ignored(
+    door: httpx.AsyncClient, ingest: Ingest, body: bytes
+) -> None:
     assert (await deliver(door, body)).status_code == 202
     (row,) = await stored(ingest)
     assert (row["status"], row["body"]) == ("ignored", body)
 
 
-async def test_a_body_over_the_limit_is_refused(door, ingest):
+async def test_a_body_over_the_limit_is_refused(door: httpx.AsyncClient, ingest: Ingest) -> None:
     body = events.event("customer.created", events.customer(name="x" * BODY_LIMIT))
     assert (await deliver(door, body)).status_code == 413
     assert await stored(ingest) == []
 
 
-async def test_other_methods_are_refused(door):
+async def test_other_methods_are_refused(door: httpx.AsyncClient) -> None:
     assert (await door.get("/webhooks/stripe")).status_code == 405
 
 
-async def test_the_door_is_public_and_nothing_else_is(door):
+async def test_the_door_is_public_and_nothing_else_is(door: httpx.AsyncClient) -> None:
     assert (await door.get("/anything")).status_code == 401
     assert (await door.get("/__heartbeat__")).status_code == 200
 
 
-async def test_a_crowd_of_deliveries_shares_commits(door, ingest):
+async def test_a_crowd_of_deliveries_shares_commits(door: httpx.AsyncClient, ingest: Ingest) -> None:
     bodies = [events.event("customer.created", events.customer(f"cus_{n}")) for n in range(200)]
     answers = await asyncio.gather(*(deliver(door, body) for body in bodies))
     assert {answer.status_code for answer in answers} == {202}
@@ -229,7 +245,9 @@ async def test_a_crowd_of_deliveries_shares_commits(door, ingest):
     assert rows[0]["commits"] < 100
 
 
-async def test_with_postgres_away_stripe_is_asked_to_come_again(database, ingest, tmp_path):
+async def test_with_postgres_away_stripe_is_asked_to_come_again(
+    database: Database, ingest: Ingest, tmp_path: Path
+) -> None:
     async with (
         serving(build(settings(database.urls["ingest"], tmp_path))) as url,
         httpx.AsyncClient(base_url=url) as client,

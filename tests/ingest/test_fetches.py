@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import stripe_events as events
+from ingest_bench import Ingest
 from serving import serving
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -33,7 +34,7 @@ class Provider:
     shop: Shop
     stack: AsyncExitStack
 
-    async def source(self, ingest: Any, *, key: str = API_KEY, concurrency: int = 10) -> FetchSource:
+    async def source(self, ingest: Ingest, *, key: str = API_KEY, concurrency: int = 10) -> FetchSource:
         readers = await self.stack.enter_async_context(
             open_readers({"default": key}, f"{self.world.url}/stripe")
         )
@@ -41,7 +42,7 @@ class Provider:
             "stripe", {"default": 1}, readers, database=ingest.pool, concurrency=concurrency, limit=30
         )
 
-    async def pipeline(self, ingest: Any, **more: Any) -> Pipeline:
+    async def pipeline(self, ingest: Ingest, **more: Any) -> Pipeline:
         return ingest.pipeline(await self.source(ingest, **more))
 
     def requests(self, path: str) -> int:
@@ -78,7 +79,9 @@ def hint(kind: str, object_type: str, object_id: str, **more: Any) -> bytes:
 
 
 @pytest.mark.parametrize("many", [11, 101])
-async def test_every_item_of_a_subscription_is_mirrored(ingest, provider, many):
+async def test_every_item_of_a_subscription_is_mirrored(
+    ingest: Ingest, provider: Provider, many: int
+) -> None:
     subscription = await provider.items(many)
     await ingest.record(hint("customer.subscription.updated", "subscription", subscription))
     await (await provider.pipeline(ingest)).work()
@@ -90,7 +93,7 @@ async def test_every_item_of_a_subscription_is_mirrored(ingest, provider, many):
     assert revision["body"].count(b'"subscription_item"') == many
 
 
-async def test_events_of_one_object_share_one_fetch(ingest, provider):
+async def test_events_of_one_object_share_one_fetch(ingest: Ingest, provider: Provider) -> None:
     customer = await provider.shop.customer(card=None)
     await ingest.record(
         *(hint("customer.updated", "customer", customer.id, at=START + number) for number in range(5))
@@ -103,7 +106,7 @@ async def test_events_of_one_object_share_one_fetch(ingest, provider):
     assert (row["epoch"], row["rank"], row["key"], row["email"]) == (1, 0, "", "ada@example.com")
 
 
-async def test_the_fetch_is_the_truth_whatever_the_payload_says(ingest, provider):
+async def test_the_fetch_is_the_truth_whatever_the_payload_says(ingest: Ingest, provider: Provider) -> None:
     subscription = await provider.shop.subscription()
     payload = events.subscription(subscription.id, status="unpaid")
     await ingest.record(events.event("customer.subscription.updated", payload))
@@ -114,7 +117,7 @@ async def test_the_fetch_is_the_truth_whatever_the_payload_says(ingest, provider
     assert [row["is_fetched"] for row in revisions] == [False, True]
 
 
-async def test_an_invoice_comes_with_its_lines(ingest, provider):
+async def test_an_invoice_comes_with_its_lines(ingest: Ingest, provider: Provider) -> None:
     subscription = await provider.shop.subscription()
     await ingest.record(hint("invoice.paid", "invoice", str(subscription.latest_invoice)))
     await (await provider.pipeline(ingest)).work()
@@ -124,7 +127,7 @@ async def test_an_invoice_comes_with_its_lines(ingest, provider):
     assert (row["status"], line["type"], row["incomplete_lines"]) == ("paid", "subscription", False)
 
 
-async def test_an_object_that_is_gone_leaves_a_tombstone(ingest, provider):
+async def test_an_object_that_is_gone_leaves_a_tombstone(ingest: Ingest, provider: Provider) -> None:
     customer = await provider.shop.customer(card=None)
     pipeline = await provider.pipeline(ingest)
     await ingest.record(hint("customer.created", "customer", customer.id))
@@ -141,7 +144,9 @@ async def test_an_object_that_is_gone_leaves_a_tombstone(ingest, provider):
     assert (price["deleted"], price["product"]) == (True, None)
 
 
-async def test_a_404_to_a_live_event_by_a_test_key_is_a_dead_letter(ingest, provider):
+async def test_a_404_to_a_live_event_by_a_test_key_is_a_dead_letter(
+    ingest: Ingest, provider: Provider
+) -> None:
     await ingest.record(hint("customer.updated", "customer", "cus_live", livemode=True))
     pipeline = ingest.pipeline(await provider.source(ingest), failures_to_dead=1)
     await pipeline.work()
@@ -152,7 +157,9 @@ async def test_a_404_to_a_live_event_by_a_test_key_is_a_dead_letter(ingest, prov
 
 
 @pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
-async def test_an_answer_that_passes_never_kills_an_event(ingest, provider, status):
+async def test_an_answer_that_passes_never_kills_an_event(
+    ingest: Ingest, provider: Provider, status: int
+) -> None:
     customer = await provider.shop.customer(card=None)
     await ingest.record(hint("customer.updated", "customer", customer.id))
     provider.world.faults.add(Fault("stripe", Kind.STATUS, path=customer.id, status=status, remaining=4))
@@ -167,7 +174,7 @@ async def test_an_answer_that_passes_never_kills_an_event(ingest, provider, stat
     assert set((await ingest.statuses()).values()) == {"done"}
 
 
-async def test_a_connection_that_breaks_is_tried_again(ingest, provider):
+async def test_a_connection_that_breaks_is_tried_again(ingest: Ingest, provider: Provider) -> None:
     customer = await provider.shop.customer(card=None)
     await ingest.record(hint("customer.updated", "customer", customer.id))
     provider.world.faults.add(Fault("stripe", Kind.DROP, path=customer.id))
@@ -177,7 +184,7 @@ async def test_a_connection_that_breaks_is_tried_again(ingest, provider):
     assert row == {"status": "received", "failures": 1}
 
 
-async def test_one_object_that_fails_leaves_the_others_alone(ingest, provider):
+async def test_one_object_that_fails_leaves_the_others_alone(ingest: Ingest, provider: Provider) -> None:
     good = await provider.shop.customer(card=None)
     bad = await provider.shop.customer(card=None)
     provider.world.faults.add(Fault("stripe", Kind.STATUS, path=bad.id, status=500))
@@ -188,7 +195,7 @@ async def test_one_object_that_fails_leaves_the_others_alone(ingest, provider):
     assert [row["id"] for row in await ingest.table("customer")] == [good.id]
 
 
-async def test_an_id_is_quoted_on_its_way_into_a_path(ingest, provider):
+async def test_an_id_is_quoted_on_its_way_into_a_path(ingest: Ingest, provider: Provider) -> None:
     await ingest.record(hint("customer.updated", "customer", "../events?limit=1"))
     await (await provider.pipeline(ingest)).work()
     assert not any(request["path"] == "/v1/events" for request in provider.world.stand_in.received())
@@ -196,7 +203,9 @@ async def test_an_id_is_quoted_on_its_way_into_a_path(ingest, provider):
     assert (row["id"], row["deleted"]) == ("../events?limit=1", True)
 
 
-async def test_a_change_of_mode_makes_every_fetch_newer_than_every_payload(ingest, provider):
+async def test_a_change_of_mode_makes_every_fetch_newer_than_every_payload(
+    ingest: Ingest, provider: Provider
+) -> None:
     customer = await provider.shop.customer(card=None)
     late = 4_000_000_000
     await ingest.take(events.event("customer.updated", events.customer(customer.id), at=late))

@@ -1,5 +1,8 @@
+from typing import Any
+
 import pytest
 import stripe_events as events
+from ingest_bench import Ingest
 from stripe_events import START
 
 from mainstem.ingest.owners import Link, rule
@@ -19,17 +22,19 @@ from mainstem.ingest.settings import Settings
         ("customer.metadata.userid:fxa_id", {"metadata": None}, None),
     ],
 )
-def test_a_setting_says_which_field_names_the_owner(setting, values, link):
+def test_a_setting_says_which_field_names_the_owner(
+    setting: str, values: dict[str, Any], link: Link | None
+) -> None:
     assert rule(setting).link(values) == link
 
 
 @pytest.mark.parametrize("setting", ["customer.phone:phone", "description:fxa_id", "customer.email", ""])
-def test_another_setting_is_refused(setting):
+def test_another_setting_is_refused(setting: str) -> None:
     with pytest.raises(ValueError, match="owner_link"):
         Settings(database_url="postgresql://localhost/x", owner_link=setting)  # type: ignore[arg-type]
 
 
-async def test_a_customer_that_moves_to_another_owner_changes_both(ingest):
+async def test_a_customer_that_moves_to_another_owner_changes_both(ingest: Ingest) -> None:
     await ingest.take(
         events.event("customer.created", events.customer()),
         events.event("customer.subscription.created", events.subscription()),
@@ -39,7 +44,7 @@ async def test_a_customer_that_moves_to_another_owner_changes_both(ingest):
     assert await ingest.announced() == ["fxa_id:fxa-1", "fxa_id:fxa-1", "fxa_id:fxa-2"]
 
 
-async def test_a_customer_that_names_nobody_any_more_leaves_nothing(ingest):
+async def test_a_customer_that_names_nobody_any_more_leaves_nothing(ingest: Ingest) -> None:
     await ingest.take(
         events.event("customer.created", events.customer()),
         events.event("customer.subscription.created", events.subscription()),
@@ -49,7 +54,7 @@ async def test_a_customer_that_names_nobody_any_more_leaves_nothing(ingest):
     assert await ingest.rows("SELECT * FROM subscription.owner") == []
 
 
-async def test_a_link_that_its_holder_gives_up_falls_to_the_next(ingest):
+async def test_a_link_that_its_holder_gives_up_falls_to_the_next(ingest: Ingest) -> None:
     other = events.item("si_2", of=events.price("price_2", product="prod_2"))
     await ingest.take(
         events.event("customer.created", events.customer("cus_1")),
@@ -65,7 +70,9 @@ async def test_a_link_that_its_holder_gives_up_falls_to_the_next(ingest):
     assert await ingest.segments() == {("fxa-1", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
 
 
-async def test_of_two_customers_of_one_second_the_greater_id_by_code_point_holds_the_link(ingest):
+async def test_of_two_customers_of_one_second_the_greater_id_by_code_point_holds_the_link(
+    ingest: Ingest,
+) -> None:
     for one, product in (("cus_a", "prod_a"), ("cus_B", "prod_b")):
         item = events.item(f"si_{one}", of=events.price(f"price_{one}", product=product))
         await ingest.take(

@@ -7,6 +7,7 @@ import asyncpg
 import pytest
 import stripe_events as events
 from held import Failing
+from ingest_bench import Ingest
 from stripe_events import START
 
 from mainstem.ingest import inbox
@@ -32,7 +33,7 @@ class Watched(PayloadSource):
         return await super().read(events)
 
 
-async def test_a_subscription_travels_from_the_inbox_to_the_outbox(ingest):
+async def test_a_subscription_travels_from_the_inbox_to_the_outbox(ingest: Ingest) -> None:
     await ingest.record(
         events.event("customer.created", events.customer()),
         events.event("customer.subscription.created", events.subscription()),
@@ -53,7 +54,7 @@ async def test_a_subscription_travels_from_the_inbox_to_the_outbox(ingest):
     assert len(await ingest.rows("SELECT * FROM stripe.revision")) == 4
 
 
-async def test_what_changes_nothing_is_not_announced(ingest):
+async def test_what_changes_nothing_is_not_announced(ingest: Ingest) -> None:
     await ingest.take(
         events.event("customer.created", events.customer()),
         events.event("customer.subscription.created", events.subscription()),
@@ -64,7 +65,7 @@ async def test_what_changes_nothing_is_not_announced(ingest):
     assert json.loads((await ingest.table("subscription"))[0]["metadata"]) == {"a": "b"}
 
 
-async def test_a_customer_may_come_after_its_subscription(ingest):
+async def test_a_customer_may_come_after_its_subscription(ingest: Ingest) -> None:
     await ingest.take(events.event("customer.subscription.created", events.subscription()))
     assert await ingest.products() == []
     await ingest.take(events.event("customer.created", events.customer()))
@@ -72,7 +73,7 @@ async def test_a_customer_may_come_after_its_subscription(ingest):
     assert await ingest.announced() == ["fxa_id:fxa-1"]
 
 
-async def test_a_product_that_vanishes_is_deleted_and_announced(ingest):
+async def test_a_product_that_vanishes_is_deleted_and_announced(ingest: Ingest) -> None:
     other = events.item("si_2", of=events.price("price_2", product="prod_2"))
     await ingest.take(
         events.event("customer.created", events.customer()),
@@ -83,7 +84,7 @@ async def test_a_product_that_vanishes_is_deleted_and_announced(ingest):
     assert await ingest.announced() == ["fxa_id:fxa-1"] * 2
 
 
-async def test_a_poison_event_dies_with_its_reason_and_is_never_in_the_way(ingest):
+async def test_a_poison_event_dies_with_its_reason_and_is_never_in_the_way(ingest: Ingest) -> None:
     await ingest.record(
         events.event("customer.created", events.customer("cus_1")),
         poison(),
@@ -102,11 +103,13 @@ async def test_a_poison_event_dies_with_its_reason_and_is_never_in_the_way(inges
     ("about", "reason"),
     [
         ({"id": "cus_1", "object": "customer"}, "missing required field"),
-        (events.customer(created="yesterday"), "Expected `int`"),
+        (events.customer() | {"created": "yesterday"}, "Expected `int`"),
         (events.subscription() | {"id": "cus_1"}, "something else came"),
     ],
 )
-async def test_an_object_that_breaks_the_mirror_dies_with_its_reason(ingest, about: Any, reason):
+async def test_an_object_that_breaks_the_mirror_dies_with_its_reason(
+    ingest: Ingest, about: Any, reason: str
+) -> None:
     await ingest.record(events.event("customer.updated", about))
     for _ in range(3):
         await ingest.work_off()
@@ -116,7 +119,7 @@ async def test_an_object_that_breaks_the_mirror_dies_with_its_reason(ingest, abo
     assert reason in row["last_error"]
 
 
-async def test_a_failure_waits_longer_each_time(ingest):
+async def test_a_failure_waits_longer_each_time(ingest: Ingest) -> None:
     await ingest.record(poison())
     waits = []
     for _ in range(2):
@@ -127,7 +130,7 @@ async def test_a_failure_waits_longer_each_time(ingest):
     assert timedelta(seconds=1) <= waits[0] < timedelta(seconds=2) < waits[1]
 
 
-async def test_a_redelivery_revives_a_dead_event_and_no_other(ingest):
+async def test_a_redelivery_revives_a_dead_event_and_no_other(ingest: Ingest) -> None:
     good = events.event("customer.created", events.customer())
     await ingest.take(good)
     await ingest.record(poison())
@@ -141,7 +144,7 @@ async def test_a_redelivery_revives_a_dead_event_and_no_other(ingest):
     assert row == {"failures": 0, "claims": 0, "last_error": None}
 
 
-async def test_live_work_goes_before_retries(ingest):
+async def test_live_work_goes_before_retries(ingest: Ingest) -> None:
     source = Watched()
     await ingest.record(poison())
     await ingest.pipeline(source).work()
@@ -153,7 +156,7 @@ async def test_live_work_goes_before_retries(ingest):
     assert source.batches[-1] == ["evt_customer.created_cus_1_1700000000"]
 
 
-async def test_an_event_whose_claims_came_to_nothing_runs_alone(ingest):
+async def test_an_event_whose_claims_came_to_nothing_runs_alone(ingest: Ingest) -> None:
     await ingest.record(*(events.event("customer.created", events.customer(f"cus_{n}")) for n in range(3)))
     async with ingest.pool.transaction() as connection:
         await connection.execute("UPDATE inbox.event SET claims = 3 WHERE object_id = 'cus_1'")
@@ -163,7 +166,7 @@ async def test_an_event_whose_claims_came_to_nothing_runs_alone(ingest):
     assert set((await ingest.statuses()).values()) == {"done"}
 
 
-async def test_a_connection_that_breaks_costs_no_failure_and_no_claim(ingest):
+async def test_a_connection_that_breaks_costs_no_failure_and_no_claim(ingest: Ingest) -> None:
     await ingest.record(events.event("customer.created", events.customer()))
     broken = Failing(ingest.pool, {2: ConnectionResetError()})
     with pytest.raises(ConnectionResetError):
@@ -175,7 +178,7 @@ async def test_a_connection_that_breaks_costs_no_failure_and_no_claim(ingest):
     assert len(await ingest.table("customer")) == 1
 
 
-async def test_a_deadlock_is_tried_again_at_once(ingest):
+async def test_a_deadlock_is_tried_again_at_once(ingest: Ingest) -> None:
     await ingest.record(events.event("customer.created", events.customer()))
     broken = Failing(ingest.pool, {2: asyncpg.DeadlockDetectedError(), 3: asyncpg.SerializationError()})
     await ingest.pipeline(database=broken).work()
@@ -183,7 +186,7 @@ async def test_a_deadlock_is_tried_again_at_once(ingest):
     assert row == {"status": "done", "failures": 0}
 
 
-async def test_ignored_events_are_never_claimed(ingest):
+async def test_ignored_events_are_never_claimed(ingest: Ingest) -> None:
     await ingest.record(
         events.event("balance.available", {"object": "balance"}),
         events.event("customer.discount.created", {"id": "di_1", "object": "discount"}),
@@ -193,7 +196,7 @@ async def test_ignored_events_are_never_claimed(ingest):
     assert set((await ingest.statuses()).values()) == {"ignored"}
 
 
-async def test_accounts_do_not_mix(ingest):
+async def test_accounts_do_not_mix(ingest: Ingest) -> None:
     for account in ("default", "other"):
         await ingest.take(
             events.event("customer.created", events.customer(owner=f"fxa-{account}")),
@@ -203,7 +206,7 @@ async def test_accounts_do_not_mix(ingest):
     assert set(await ingest.segments()) == {("fxa-default", "prod_1"), ("fxa-other", "prod_1")}
 
 
-async def test_the_commands_list_dead_events_and_replay_them(ingest):
+async def test_the_commands_list_dead_events_and_replay_them(ingest: Ingest) -> None:
     await ingest.record(poison(), events.event("customer.created", events.customer()))
     await ingest.pipeline(failures_to_dead=1).work()
     async with ingest.pool.transaction() as connection:
@@ -214,7 +217,7 @@ async def test_the_commands_list_dead_events_and_replay_them(ingest):
     assert await ingest.pipeline().work() == 2
 
 
-async def test_a_replay_changes_nothing(ingest):
+async def test_a_replay_changes_nothing(ingest: Ingest) -> None:
     await ingest.take(
         events.event("customer.created", events.customer()),
         events.event("customer.subscription.created", events.subscription()),

@@ -1,15 +1,18 @@
 import asyncio
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 
 import asyncpg
 import pytest
 import stripe_events as events
 from held import Failing, Held
-from ingest_bench import new_event
+from ingest_bench import Ingest, new_event
 
+from mainstem.common.database import Transactions
 from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.ingest import record
-from mainstem.ingest.record import open_recorder
+from mainstem.ingest.record import Recorder, open_recorder
 
 
 def customer(number: int) -> bytes:
@@ -17,7 +20,7 @@ def customer(number: int) -> bytes:
 
 
 @asynccontextmanager
-async def recorder(ingest, database=None):
+async def recorder(ingest: Ingest, database: Transactions | None = None) -> AsyncIterator[Recorder]:
     """Open a recorder that says in `ingest.woken` when it woke the workers."""
     async with open_recorder(
         database or ingest.pool, ingest.clock, lambda: ingest.woken.append("ingest")
@@ -25,16 +28,16 @@ async def recorder(ingest, database=None):
         yield opened
 
 
-async def commits(ingest) -> int:
+async def commits(ingest: Ingest) -> int:
     (row,) = await ingest.rows("SELECT count(DISTINCT xmin::text) AS commits FROM inbox.event")
-    return row["commits"]
+    return int(row["commits"])
 
 
-async def ids(ingest) -> list[str]:
+async def ids(ingest: Ingest) -> list[str]:
     return [row["object_id"] for row in await ingest.rows("SELECT object_id FROM inbox.event ORDER BY 1")]
 
 
-async def test_what_waits_while_a_commit_runs_shares_the_next_one(ingest):
+async def test_what_waits_while_a_commit_runs_shares_the_next_one(ingest: Ingest) -> None:
     held = Held(ingest.pool, 1, before=False)
     async with recorder(ingest, held) as opened:
         first = asyncio.create_task(opened.record(new_event(customer(0))))
@@ -48,7 +51,7 @@ async def test_what_waits_while_a_commit_runs_shares_the_next_one(ingest):
     assert ingest.woken == ["ingest"] * 2
 
 
-async def test_the_worker_is_woken_after_the_commit_and_only_for_work(ingest):
+async def test_the_worker_is_woken_after_the_commit_and_only_for_work(ingest: Ingest) -> None:
     held = Held(ingest.pool, 1, before=False)
     async with recorder(ingest, held) as opened:
         storing = asyncio.create_task(opened.record(new_event(customer(0))))
@@ -62,7 +65,7 @@ async def test_the_worker_is_woken_after_the_commit_and_only_for_work(ingest):
         assert ingest.woken == ["ingest"]
 
 
-async def test_a_caller_that_goes_away_does_not_cancel_the_others(ingest):
+async def test_a_caller_that_goes_away_does_not_cancel_the_others(ingest: Ingest) -> None:
     held = Held(ingest.pool, 1, before=False)
     async with recorder(ingest, held) as opened:
         calls = [asyncio.create_task(opened.record(new_event(customer(n)))) for n in range(3)]
@@ -78,9 +81,8 @@ async def test_a_caller_that_goes_away_does_not_cancel_the_others(ingest):
     assert await ids(ingest) == [f"cus_{n}" for n in range(4)]
 
 
-async def test_an_event_that_cannot_be_stored_fails_alone(ingest):
-    bad = new_event(customer(1))
-    bad = type(bad)(**{name: getattr(bad, name) for name in bad.__slots__} | {"type": "customer.\0"})
+async def test_an_event_that_cannot_be_stored_fails_alone(ingest: Ingest) -> None:
+    bad = replace(new_event(customer(1)), type="customer.\0")
     held = Held(ingest.pool, 1, before=True)
     async with recorder(ingest, held) as opened:
         first = asyncio.create_task(opened.record(new_event(customer(0))))
@@ -101,7 +103,7 @@ async def test_an_event_that_cannot_be_stored_fails_alone(ingest):
     assert await ids(ingest) == ["cus_0", "cus_2", "cus_3"]
 
 
-async def test_the_same_event_twice_in_one_commit_is_stored_once(ingest):
+async def test_the_same_event_twice_in_one_commit_is_stored_once(ingest: Ingest) -> None:
     async with recorder(ingest) as opened:
         await asyncio.gather(*(opened.record(new_event(customer(0))) for _ in range(5)))
     assert await ids(ingest) == ["cus_0"]
@@ -110,7 +112,9 @@ async def test_the_same_event_twice_in_one_commit_is_stored_once(ingest):
 @pytest.mark.parametrize(
     "error", [ConnectionRefusedError(), asyncpg.CannotConnectNowError(), TimeoutError(), RuntimeError()]
 )
-async def test_whatever_goes_wrong_the_caller_hears_it_and_the_next_is_stored(ingest, error):
+async def test_whatever_goes_wrong_the_caller_hears_it_and_the_next_is_stored(
+    ingest: Ingest, error: Exception
+) -> None:
     async with recorder(ingest, Failing(ingest.pool, {1: error})) as opened:
         with pytest.raises(UnavailableError) as caught:
             await opened.record(new_event(customer(0)))
@@ -119,12 +123,10 @@ async def test_whatever_goes_wrong_the_caller_hears_it_and_the_next_is_stored(in
     assert await ids(ingest) == ["cus_1"]
 
 
-async def test_what_is_too_much_to_hold_is_sent_away(ingest):
+async def test_what_is_too_much_to_hold_is_sent_away(ingest: Ingest) -> None:
     held = Held(ingest.pool, 1, before=True)
     async with recorder(ingest, held) as opened:
-        big = new_event(customer(0))
-        body = b" " * (record.WAITING_BYTES - 1)
-        big = type(big)(**{name: getattr(big, name) for name in big.__slots__} | {"body": body})
+        big = replace(new_event(customer(0)), body=b" " * (record.WAITING_BYTES - 1))
         first = asyncio.create_task(opened.record(big))
         await held.reached.wait()
         with pytest.raises(UnavailableError):
@@ -135,7 +137,7 @@ async def test_what_is_too_much_to_hold_is_sent_away(ingest):
             await first
 
 
-async def test_at_the_end_whoever_waits_is_told(ingest):
+async def test_at_the_end_whoever_waits_is_told(ingest: Ingest) -> None:
     held = Held(ingest.pool, 1, before=True)
     async with recorder(ingest, held) as opened:
         calls = [asyncio.create_task(opened.record(new_event(customer(n)))) for n in range(2)]
