@@ -112,6 +112,13 @@ async def test_a_service_is_told_what_the_stack_says(stack: Stack) -> None:
     assert told["MAINSTEM_IDENTITY_JWKS_URL"] == f"{stack.gateway}/.well-known/jwks.json"
 
 
+def test_no_log_holds_the_clients_secret(stack: Stack) -> None:
+    logs = list(Path(stack.logs).glob("*.log"))
+    assert logs
+    secret = stack.clients["demo"].client_secret
+    assert not [log.name for log in logs if secret in log.read_text()]
+
+
 async def test_the_world_sends_its_webhooks_to_ingest(stack: Stack) -> None:
     told = (await get(stack.sandbox)).json()
     assert told["MAINSTEM_SANDBOX_WEBHOOK_URL"] == f"{stack.ingest}/webhooks/stripe"

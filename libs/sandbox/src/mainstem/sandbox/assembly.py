@@ -113,7 +113,9 @@ class Script:
         child = self.child(name, command, told)
         if await child.run() != 0:
             raise ServerError(f"`mainstem {' '.join(command)}` failed:\n{child.read_log_tail()}")
-        return child.read_log()
+        answer = child.read_log()
+        child.log.unlink()  # an answer may hold a secret; only a failure's words are kept
+        return answer
 
 
 class Stores:
