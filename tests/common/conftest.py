@@ -4,11 +4,19 @@ from pathlib import Path
 import asyncpg
 import pytest
 from connections import Connect
-from servers import Database
+from servers import Database, databases
 
 from mainstem.common.database import Connection
 from mainstem.sandbox.servers.ports import Ports
+from mainstem.sandbox.servers.postgres import Postgres
 from mainstem.sandbox.servers.valkey import Valkey
+
+
+@pytest.fixture(scope="module")
+async def module_database(postgres: Postgres, template: str) -> AsyncIterator[Database]:
+    """A database that the tests of a module share, since making one costs more than most of them."""
+    async with databases(postgres, template) as make:
+        yield await make()
 
 
 @pytest.fixture

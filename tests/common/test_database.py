@@ -22,6 +22,15 @@ class OnPurposeError(Exception):
     """Ends a transaction."""
 
 
+@pytest.fixture
+async def database(module_database: Database) -> Database:
+    """The module's database, emptied."""
+    connection = await asyncpg.connect(module_database.url)
+    await connection.execute("TRUNCATE contact.contact")
+    await connection.close()
+    return module_database
+
+
 async def count(database: Database) -> int:
     connection = await asyncpg.connect(database.url)
     try:

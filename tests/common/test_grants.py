@@ -51,6 +51,12 @@ class Expectation:
 
 
 @pytest.fixture
+async def database(module_database: Database) -> Database:
+    """The module's database; whoever changes its grants upgrades it again."""
+    return module_database
+
+
+@pytest.fixture
 async def owner(connect: Connect) -> Connection:
     return await connect("owner")
 

@@ -7,6 +7,7 @@ import pytest
 from connections import Connect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from servers import Database
 
 from mainstem.common import inbox
 from mainstem.common.database import Connection
@@ -33,6 +34,15 @@ def event(event_id: str = "evt_1", /, **changes: object) -> NewEvent:
         status="received",
     )
     return replace(plain, **changes)  # type: ignore[arg-type]  # the field's name decides its type
+
+
+@pytest.fixture
+async def database(module_database: Database) -> Database:
+    """The module's database, emptied."""
+    connection = await asyncpg.connect(module_database.url)
+    await connection.execute("TRUNCATE inbox.event")
+    await connection.close()
+    return module_database
 
 
 @pytest.fixture

@@ -44,6 +44,15 @@ async def expire_leases(owner: Connection) -> None:
 
 
 @pytest.fixture
+async def database(module_database: Database) -> Database:
+    """The module's database, emptied."""
+    connection = await asyncpg.connect(module_database.url)
+    await connection.execute("TRUNCATE outbox.entry")
+    await connection.close()
+    return module_database
+
+
+@pytest.fixture
 async def writer(connect: Connect) -> Connection:
     return await connect("ingest")
 
