@@ -104,8 +104,10 @@ class Script:
         environment = {**self._inherited, **told}
         return Child(name, [*self._words, *command], log=self._logs / f"{name}.log", environment=environment)
 
-    async def run(self, name: str, command: Sequence[str], told: Mapping[str, str]) -> str:
-        """Run a command to its end and return what it wrote.
+    async def run(
+        self, name: str, command: Sequence[str], told: Mapping[str, str], *, keeps_log: bool = True
+    ) -> str:
+        """Run a command to its end and return what it wrote; without a log where that is a secret.
 
         Raises:
             ServerError: it failed.
@@ -197,7 +199,8 @@ async def provide_client(script: Script, database_url: str) -> Client:
         *scopes,
         "--json",
     )
-    return Client(**_read_credentials(await script.run("clients", command, {"DATABASE_URL": database_url})))
+    answer = await script.run("clients", command, {"DATABASE_URL": database_url}, keeps_log=False)
+    return Client(**_read_credentials(answer))
 
 
 def _read_credentials(answer: str) -> dict[str, str]:

@@ -6,7 +6,7 @@ All of them use real HTTP, or read the database; none imports a service.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import asyncpg
@@ -111,6 +111,8 @@ class Actors:
 @asynccontextmanager
 async def open_actors(stack: Stack) -> AsyncIterator[Actors]:
     """Open everyone's connections to a running stack."""
+    # The SDK's telemetry would leave a file in the home of whoever plays.
+    stripe.enable_telemetry = False
     seller = stripe.StripeClient(
         stack.stripe.api_key,
         base_addresses={"api": stack.stripe.api_base},
@@ -133,8 +135,3 @@ def _expect(answer: httpx.Response, status: int) -> dict[str, Any]:
         asked = f"{answer.request.method} {answer.request.url.path}"
         raise DemoError(f"{asked} answered {answer.status_code} instead of {status}: {answer.text[:500]}")
     return dict(answer.json()) if answer.content else {}
-
-
-def a_moment_after(instant: datetime) -> datetime:
-    """Return a time shortly after an instant, so that what falls due at it has happened."""
-    return instant + timedelta(minutes=1)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mainstem.sandbox.demo.actors import Actors, a_moment_after
+from mainstem.sandbox.demo.actors import Actors
 
 FXA_ID = "6eb6ed6ac3b64259968aa490c6c0b9df"
 EMAIL = "mainstem-demo@example.com"
@@ -104,8 +104,8 @@ async def expect_active(actors: Actors, person: Person) -> list[Expectation]:
 
 
 async def let_a_month_pass(actors: Actors, person: Person) -> None:
-    """Move the clock past the end of the period."""
-    await actors.world.move_to(a_moment_after(person.period_ends[-1]))
+    """Move the clock to the end of the period."""
+    await actors.world.move_to(person.period_ends[-1])
 
 
 async def expect_renewal(actors: Actors, person: Person) -> list[Expectation]:

@@ -162,6 +162,8 @@ def _decode(body: bytes) -> Any:
 @asynccontextmanager
 async def open_readers(api_keys: dict[str, str], api_base: str) -> AsyncIterator[dict[str, StripeReader]]:
     """Open a reader for each account that has a key; they share their connections."""
+    # The SDK's telemetry would write into the home of the process; its file system may be read-only.
+    stripe.enable_telemetry = False
     http = stripe.HTTPXClient(timeout=FETCH_SECONDS)
     try:
         yield {name: StripeReader(key, api_base, http) for name, key in api_keys.items()}
