@@ -104,10 +104,8 @@ class Script:
         environment = {**self._inherited, **told}
         return Child(name, [*self._words, *command], log=self._logs / f"{name}.log", environment=environment)
 
-    async def run(
-        self, name: str, command: Sequence[str], told: Mapping[str, str], *, keeps_log: bool = True
-    ) -> str:
-        """Run a command to its end and return what it wrote; without a log where that is a secret.
+    async def run(self, name: str, command: Sequence[str], told: Mapping[str, str]) -> str:
+        """Run a command to its end and return what it wrote.
 
         Raises:
             ServerError: it failed.
@@ -199,8 +197,7 @@ async def provide_client(script: Script, database_url: str) -> Client:
         *scopes,
         "--json",
     )
-    answer = await script.run("clients", command, {"DATABASE_URL": database_url}, keeps_log=False)
-    return Client(**_read_credentials(answer))
+    return Client(**_read_credentials(await script.run("clients", command, {"DATABASE_URL": database_url})))
 
 
 def _read_credentials(answer: str) -> dict[str, str]:
