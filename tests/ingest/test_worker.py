@@ -1,0 +1,98 @@
+"""The worker and its commands, whole."""
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import httpx
+import stripe_events as events
+from ingest_bench import Ingest
+from servers import Database
+from serving import serving
+
+from mainstem.common.clock import SystemClock
+from mainstem.ingest.backlog import Backlog
+from mainstem.ingest.settings import Settings
+from mainstem.ingest.worker import build
+
+
+def settings(database: Database, **more: Any) -> Settings:
+    return Settings(database_url=database.urls["ingest"], **more)  # type: ignore[arg-type]
+
+
+async def until(ingest: Ingest, query: str) -> None:
+    """Return once the query has a row."""
+    async with asyncio.timeout(30):
+        while not await ingest.rows(query):  # noqa: ASYNC110 -- Postgres is what is waited for
+            await asyncio.sleep(0.05)
+
+
+async def test_a_worker_finds_its_work_without_redis(database: Database, ingest: Ingest) -> None:
+    ingest.clock.time = SystemClock().now()
+    await ingest.record(
+        events.event("customer.created", events.customer()),
+        events.event("customer.subscription.created", events.subscription()),
+    )
+    async with serving(build(settings(database))) as url, httpx.AsyncClient(base_url=url) as client:
+        await until(ingest, "SELECT WHERE NOT EXISTS (SELECT FROM inbox.event WHERE status <> 'done')")
+        answer = await client.get("/__heartbeat__")
+        assert answer.status_code == 200
+        assert answer.json()["drain_payload"]["up"] is True
+        assert answer.json()["redis"]["up"] is False
+        metrics = (await client.get("/metrics")).text
+    assert await ingest.segments() == {("fxa-1", "prod_1"): "active"}
+    assert "mainstem_events_processed_total" in metrics
+    assert "mainstem_oldest_event_age" in metrics
+
+
+async def test_an_account_with_a_key_is_fetched_and_its_epoch_stands(
+    database: Database, ingest: Ingest
+) -> None:
+    await ingest.record(events.event("customer.created", events.customer()))
+    app = build(
+        settings(database, stripe_api_key="sk_test_1", stripe_api_base="http://127.0.0.1:9", instance="w-1")
+    )
+    async with serving(app):
+        await until(ingest, "SELECT FROM inbox.event WHERE failures > 0")
+    (row,) = await ingest.rows("SELECT mode, epoch FROM inbox.account")
+    assert row == {"mode": "fetch", "epoch": 0}
+    (row,) = await ingest.rows("SELECT status, last_error, lease_token FROM inbox.event")
+    assert row == {
+        "status": "received",
+        "last_error": "Stripe answered APIConnectionError",
+        "lease_token": None,
+    }
+
+
+async def test_the_age_of_the_oldest_event_is_measured(ingest: Ingest) -> None:
+    backlog = Backlog(ingest.pool, ingest.clock)
+    assert await backlog.age_seconds() == 0
+    await ingest.record(events.event("customer.created", events.customer()))
+    ingest.clock.move(minutes=5)
+    assert await backlog.age_seconds() == 300
+    await ingest.work_off()
+    assert await backlog.age_seconds() == 0
+
+
+def run(database: Database, *arguments: str) -> list[Any]:
+    environment = {**os.environ, "DATABASE_URL": database.urls["ingest"]}
+    script = Path(sys.executable).with_name("mainstem")
+    answer = subprocess.run(
+        [script, "ingest", *arguments], env=environment, capture_output=True, text=True, check=True
+    )
+    return [json.loads(line) for line in answer.stdout.splitlines()]
+
+
+async def test_dead_events_are_listed_and_replayed_by_command(database: Database, ingest: Ingest) -> None:
+    await ingest.record(events.event("customer.created", {"id": "cus_1", "object": "customer"}))
+    await ingest.pipeline(failures_to_dead=1).work()
+    (dead,) = await asyncio.to_thread(run, database, "events", "list", "--status", "dead")
+    assert dead["type"] == "customer.created"
+    assert "missing required field" in dead["last_error"]
+    (answer,) = await asyncio.to_thread(run, database, "events", "replay", str(dead["id"]))
+    assert answer == {"replayed": [dead["id"]]}
+    assert set((await ingest.statuses()).values()) == {"received"}
