@@ -48,6 +48,7 @@ def shipped() -> RouteTable:
         ("POST", b"/ctms", "sync", "contacts:write"),
         ("GET", b"/ctms/332de237-cab7-4461-bcc3-48e68f42bd5c", "sync", "contacts:read"),
         ("PATCH", b"/ctms/332de237-cab7-4461-bcc3-48e68f42bd5c", "sync", "contacts:write"),
+        ("POST", b"/stripe", "ingest", "stripe:write"),
         ("POST", b"/webhooks/stripe", "ingest", None),
         ("POST", b"/webhooks/stripe/acct_1", "ingest", None),
     ],

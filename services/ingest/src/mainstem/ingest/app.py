@@ -13,8 +13,9 @@ from mainstem.common.health import database_check, redis_check, require_schema
 from mainstem.common.identity import open_verifier
 from mainstem.common.jobs import open_waker
 from mainstem.common.web import build_app
+from mainstem.ingest import bare, endpoints
 from mainstem.ingest.accounts import stripe_accounts
-from mainstem.ingest.endpoints import PUBLIC, State, routes
+from mainstem.ingest.endpoints import PUBLIC, State
 from mainstem.ingest.record import open_recorder
 from mainstem.ingest.settings import Settings
 
@@ -24,6 +25,7 @@ SERVICE = "ingest"
 def build(settings: Settings) -> Starlette:
     """Return the app; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
+    routes = (*endpoints.routes, *bare.routes)
     return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings), public=PUBLIC)
 
 

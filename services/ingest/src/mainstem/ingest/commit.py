@@ -60,9 +60,7 @@ class Commit:
             if one.snapshot.customer is not None
         }
         roots = {(one.event.account, one.event.object_id) for one in readings}
-        subscriptions = [
-            (one.account, one.snapshot.id) for one in changes if one.snapshot.table == "subscription"
-        ]
+        subscriptions = [(one.account, name) for one in changes if (name := _subscription(one)) is not None]
         found = await self._owners.find(connection, named, subscriptions)
         locked = {*roots, *named, *(one.key for one in found)}
         await lock(connection, Class.OBJECT, ((self._provider, *name) for name in locked))
@@ -102,6 +100,14 @@ def _concerned(changes: Iterable[Change]) -> set[CustomerKey]:
         elif one.snapshot.table == "subscription" and one.snapshot.customer is not None:
             found.add(CustomerKey(one.account, one.snapshot.customer))
     return found
+
+
+def _subscription(change: Change) -> str | None:
+    """Return which subscription a change is of, or of an item of, if it is."""
+    snapshot = change.snapshot
+    if snapshot.table == "subscription":
+        return snapshot.id
+    return None if snapshot.table != "subscription_item" else (snapshot.values or {}).get("subscription")
 
 
 def _causes(readings: Iterable[Reading], customers: Iterable[Customer]) -> _Causes:

@@ -3,11 +3,13 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from mainstem.common.database import Transactions
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import FetchError, PayloadError, Reader, RefusedError, Version
+from mainstem.ingest.providers.stripe_bare import is_bare
 from mainstem.ingest.providers.stripe_events import read_signed
 from mainstem.ingest.providers.stripe_rows import gone, snapshot
 from mainstem.ingest.readings import Change, Reading, Revision, fetched_revision, signed_revision
@@ -19,7 +21,15 @@ FETCH_SECONDS = 10
 NOT_OURS = "the object is not there, for a key that does not answer for the event's livemode"
 
 _Object = tuple[str, str, str]
-_Signed = tuple[Event, Revision]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hint:
+    """What points at an object: since when it must hold, and the revision that the event is, if it is one."""
+
+    event: Event
+    valid_from: datetime
+    revisions: tuple[Revision, ...] = ()
 
 
 def batch_size(concurrency: int, lease_seconds: float) -> int:
@@ -54,10 +64,11 @@ class FetchSource:
         changes later has an event of its own, which is claimed later.
         """
         as_of = await self._as_of()
-        signed, failures = _signed(events)
-        objects: dict[_Object, list[_Signed]] = defaultdict(list)
-        for event, revision in signed:
-            objects[event.account, event.object_type, event.object_id].append((event, revision))
+        hints, failures = _hints(events)
+        objects: dict[_Object, list[_Hint]] = defaultdict(list)
+        for hint in hints:
+            event = hint.event
+            objects[event.account, event.object_type, event.object_id].append(hint)
         found = await asyncio.gather(*(self._read(one, of, as_of) for one, of in objects.items()))
         readings = [reading for some, _ in found for reading in some]
         return readings, [*failures, *(failure for _, some in found for failure in some)]
@@ -68,57 +79,63 @@ class FetchSource:
             return as_of
 
     async def _read(
-        self, one: _Object, signed: Sequence[_Signed], as_of: datetime
+        self, one: _Object, hints: Sequence[_Hint], as_of: datetime
     ) -> tuple[list[Reading], list[Failure]]:
         account, kind, object_id = one
         try:
             async with self._permits:
-                body = await self._readers[account].fetch(kind, object_id)
-            body = gone(kind, object_id) if body is None else body
+                found = await self._readers[account].fetch(kind, object_id)
+            body = gone(kind, object_id) if found is None else found
             copy = snapshot(kind, body)
-            own, others = self._answered(account, signed) if copy.is_deleted else (signed, [])
+            own = self._answered(account, hints, is_known=found is not None) if copy.is_deleted else hints
+            others = [one for one in hints if one not in own]
             change = Change(account, Version(self._epochs[account], as_of, 0, ""), copy)
             return self._readings(own, body, change), _failures(others, NOT_OURS, is_own=True)
         except FetchError as error:
-            return [], _failures(signed, error.detail, is_own=False)
+            return [], _failures(hints, error.detail, is_own=False)
         except (RefusedError, PayloadError) as error:
-            return [], _failures(signed, error.detail, is_own=True)
+            return [], _failures(hints, error.detail, is_own=True)
 
-    def _answered(
-        self, account: str, signed: Sequence[_Signed]
-    ) -> tuple[Sequence[_Signed], Sequence[_Signed]]:
-        """Part the events that the account's key answers for from those of the other side.
+    def _answered(self, account: str, hints: Sequence[_Hint], *, is_known: bool) -> Sequence[_Hint]:
+        """Return the events that the account's key answers for.
 
-        A key of the test side knows nothing of live objects: its 404 says nothing of them.
+        A key of the test side knows nothing of live objects: its 404 says nothing of them. A bare object
+        may not say which side it is of; then only an object that Stripe knows as deleted is gone.
         """
         livemode = self._readers[account].livemode
-        own = [one for one in signed if livemode is not None and one[0].livemode == livemode]
-        return own, [one for one in signed if one not in own]
+        sides = {livemode, None} if is_known else {livemode}
+        return [one for one in hints if livemode is not None and one.event.livemode in sides]
 
-    def _readings(self, signed: Sequence[_Signed], body: bytes, change: Change) -> list[Reading]:
+    def _readings(self, hints: Sequence[_Hint], body: bytes, change: Change) -> list[Reading]:
         """Return one reading an event; the first carries what the fetch says, since it says it for all."""
-        if not signed:
+        if not hints:
             return []
-        valid_from = max(revision.valid_from for _, revision in signed)
-        (first, revision), *others = signed
-        fetched = fetched_revision(first, body, valid_from)
+        first, *others = hints
+        fetched = fetched_revision(first.event, body, max(one.valid_from for one in hints))
         return [
-            Reading(first, (revision, fetched), change),
-            *(Reading(event, (revision,), None) for event, revision in others),
+            Reading(first.event, (*first.revisions, fetched), change),
+            *(Reading(one.event, one.revisions, None) for one in others),
         ]
 
 
-def _signed(events: Sequence[Event]) -> tuple[list[_Signed], list[Failure]]:
+def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:
     """Return what the events themselves say of the history, and which of them cannot be read."""
-    signed, failures = [], []
+    hints, failures = [], []
     for event in events:
         try:
-            one = read_signed(event.body)
-            signed.append((event, signed_revision(event, one.body, one.created)))
+            hints.append(_hint(event))
         except PayloadError as error:
             failures.append(Failure(event, error.detail, is_own=True))
-    return signed, failures
+    return hints, failures
 
 
-def _failures(signed: Sequence[_Signed], reason: str, *, is_own: bool) -> list[Failure]:
-    return [Failure(event, reason, is_own=is_own) for event, _ in signed]
+def _hint(event: Event) -> _Hint:
+    """Return where an event points; a bare object does no more than that."""
+    if is_bare(event.type):
+        return _Hint(event, event.recorded_at)
+    signed = read_signed(event.body)
+    return _Hint(event, signed.created, (signed_revision(event, signed.body, signed.created),))
+
+
+def _failures(hints: Sequence[_Hint], reason: str, *, is_own: bool) -> list[Failure]:
+    return [Failure(one.event, reason, is_own=is_own) for one in hints]

@@ -9,7 +9,7 @@ from typing import Any
 
 from mainstem.common.database import Connection
 from mainstem.ingest.readings import Change
-from mainstem.ingest.tables import KEY, TABLES, VERSION, ChildTable, Table
+from mainstem.ingest.tables import KEY, PARENTS, TABLES, VERSION, ChildTable, Table
 
 NEWER = (
     '(old.epoch, old.at, old.rank, old.key COLLATE "C")'
@@ -34,6 +34,9 @@ async def write(connection: Connection, changes: Iterable[Change]) -> None:
             await _replace_children(connection, table.child, parents)
         await _upsert(connection, table, await _new_copies(connection, table, embedded.get(kind, [])))
         await _bury(connection, table, tombstones.get(kind, ()))
+    for kind, parent in PARENTS.items():
+        if parent.child is not None and kind in whole:
+            await _add_lone(connection, parent, parent.child, whole[kind])
 
 
 _ByKind = dict[str, list[Change]]
@@ -103,22 +106,42 @@ async def _bury(connection: Connection, table: Table, tombstones: Sequence[Chang
 async def _replace_children(connection: Connection, child: ChildTable, parents: Sequence[Change]) -> None:
     """Write the children of accepted parents; those that vanished from a complete list go."""
     rows = {
-        (parent.account, row["id"]): {**row, "account": parent.account, child.parent: parent.snapshot.id}
+        (parent.account, row["id"]): {
+            **row,
+            **parent.version._asdict(),
+            "account": parent.account,
+            child.parent: parent.snapshot.id,
+        }
         for parent in parents
         if parent.snapshot.children is not None
         for row in parent.snapshot.children.rows
     }
     complete = [
-        (parent.account, parent.snapshot.id)
+        (parent.account, parent.snapshot.id, *parent.version)
         for parent in parents
         if parent.snapshot.children is not None and parent.snapshot.children.is_complete
     ]
     if complete:
-        await connection.execute(_vanishing(child), *_transposed(complete), *_transposed(list(rows)))
+        parameters = [*zip(*complete, strict=True)] if child.is_lone else [*zip(*complete, strict=True)][:2]
+        await connection.execute(_vanishing(child), *_transposed(list(rows)), *parameters)
     if rows:
         ordered = [rows[key] for key in sorted(rows)]
-        columns = [[row[name] for row in ordered] for name in _child_columns(child)]
+        columns = [[row[name] for row in ordered] for name in child.all_columns]
         await connection.execute(_replacing(child), *columns)
+
+
+async def _add_lone(
+    connection: Connection, parent: Table, child: ChildTable, copies: Sequence[Change]
+) -> None:
+    """Write children that came alone, unless their parent, or they themselves, came newer."""
+    known = [
+        {"account": copy.account, "id": copy.snapshot.id}
+        | copy.version._asdict()
+        | dict(copy.snapshot.values or {})
+        for copy in copies
+    ]
+    columns = [[row[name] for row in known] for name in child.all_columns]
+    await connection.execute(_adding_lone(parent, child), *columns)
 
 
 def _transposed(keys: Sequence[_Key]) -> tuple[list[str], list[str]]:
@@ -143,10 +166,6 @@ def _columns(table: Table, copies: Sequence[Change]) -> list[list[Any]]:
 
 def _is_incomplete(copy: Change) -> bool:
     return copy.snapshot.children is not None and not copy.snapshot.children.is_complete
-
-
-def _child_columns(child: ChildTable) -> dict[str, str]:
-    return {**KEY, child.parent: "varchar", **child.columns}
 
 
 def _unnest(columns: Mapping[str, str], alias: str) -> str:
@@ -192,20 +211,49 @@ def _differing(table: Table) -> str:
 
 @cache
 def _replacing(child: ChildTable) -> str:
-    columns = _child_columns(child)
-    names = [name for name in columns if name not in KEY]
+    columns = child.all_columns
+    names = [name for name in columns if name not in {**KEY, **VERSION}]
     old, new = (", ".join(f"{alias}.{name}" for name in names) for alias in ("old", "excluded"))
+    differs = f"({old}) IS DISTINCT FROM ({new})"
+    assigned = _set(columns)
+    if child.is_lone:
+        # What an older copy says fills what a newer one, which came alone, left open.
+        assigned = ", ".join(
+            f"{name} = CASE WHEN {NEWER} THEN excluded.{name} ELSE coalesce(old.{name}, excluded.{name}) END"
+            for name in columns
+            if name not in KEY
+        )
+        unfilled = " OR ".join(f"old.{name} IS NULL AND excluded.{name} IS NOT NULL" for name in names)
+        differs = f"{differs} AND ({NEWER} OR {unfilled})"
     return (
         f"INSERT INTO {child.name} AS old ({', '.join(columns)}) SELECT * FROM {_unnest(columns, 'new')}"  # noqa: S608 -- see above
-        f" ON CONFLICT (account, id) DO UPDATE SET {_set(columns)} WHERE ({old}) IS DISTINCT FROM ({new})"
+        f" ON CONFLICT (account, id) DO UPDATE SET {assigned} WHERE {differs}"
     )
 
 
 @cache
 def _vanishing(child: ChildTable) -> str:
+    parents = {**KEY, **VERSION} if child.is_lone else KEY
+    arrays = ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(parents.values(), start=3))
+    is_older = f" AND {NEWER.replace('excluded.', 'parent.')}" if child.is_lone else ""
     return (
-        f"DELETE FROM {child.name} AS old USING unnest($1::varchar[], $2::varchar[]) AS parent (account, id)"  # noqa: S608 -- see above
-        f" WHERE old.account = parent.account AND old.{child.parent} = parent.id"
-        " AND NOT EXISTS (SELECT FROM unnest($3::varchar[], $4::varchar[]) AS kept (account, id)"
+        f"DELETE FROM {child.name} AS old USING unnest({arrays}) AS parent ({', '.join(parents)})"  # noqa: S608 -- see above
+        f" WHERE old.account = parent.account AND old.{child.parent} = parent.id{is_older}"
+        " AND NOT EXISTS (SELECT FROM unnest($1::varchar[], $2::varchar[]) AS kept (account, id)"
         " WHERE kept.account = old.account AND kept.id = old.id)"
+    )
+
+
+@cache
+def _adding_lone(parent: Table, child: ChildTable) -> str:
+    columns = child.all_columns
+    assigned = ", ".join(
+        f"{name} = coalesce(excluded.{name}, old.{name})" for name in columns if name not in KEY
+    )
+    return (
+        f"INSERT INTO {child.name} AS old ({', '.join(columns)})"  # noqa: S608 -- see above
+        f" SELECT * FROM {_unnest(columns, 'excluded')} WHERE NOT EXISTS ("
+        f" SELECT FROM {parent.name} AS old WHERE old.account = excluded.account"
+        f" AND old.id = excluded.{child.parent} AND NOT {NEWER})"
+        f" ON CONFLICT (account, id) DO UPDATE SET {assigned} WHERE {NEWER}"
     )

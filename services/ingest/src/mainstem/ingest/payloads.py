@@ -1,11 +1,12 @@
-"""Reading events of accounts without an API key: the signed payload is the truth (stop 3)."""
+"""Reading events of accounts without an API key: what they carry is the truth (stop 3)."""
 
 from collections.abc import Mapping, Sequence
 
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import PayloadError, Version
-from mainstem.ingest.providers.stripe_events import rank, read_signed, read_snapshot
-from mainstem.ingest.readings import Change, Reading, signed_revision
+from mainstem.ingest.providers.stripe_bare import bare_snapshot, is_bare
+from mainstem.ingest.providers.stripe_events import RANK, rank, read_signed, read_snapshot
+from mainstem.ingest.readings import Change, Reading, bare_revision, signed_revision
 
 BATCH = 200
 
@@ -30,6 +31,17 @@ class PayloadSource:
         return readings, failures
 
     def _read(self, event: Event) -> Reading:
+        return self._read_bare(event) if is_bare(event.type) else self._read_signed(event)
+
+    def _read_bare(self, event: Event) -> Reading:
+        """Read an object that came alone: its time is that of its recording, its key its turn."""
+        snapshot = bare_snapshot(event.body)
+        # Padded to the longest number there is, so that text compares as numbers do.
+        version = Version(self._epochs[event.account], event.recorded_at, RANK, f"{event.id:019d}")
+        revision = bare_revision(event, snapshot)
+        return Reading(event, (revision,), Change(event.account, version, snapshot))
+
+    def _read_signed(self, event: Event) -> Reading:
         signed = read_signed(event.body)
         version = Version(self._epochs[event.account], signed.created, rank(event.type), event.event_id)
         change = Change(event.account, version, read_snapshot(event.type, signed.body))

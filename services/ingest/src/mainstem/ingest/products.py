@@ -20,7 +20,9 @@ holder AS (
 SELECT holder.kind AS owner_kind, holder.value AS owner_value, holder.account, holder.customer,
   sub.id AS subscription_id, item.id AS item_id, price.product AS product_id, sub.status, sub.created,
   sub.start_date, sub.canceled_at, sub.ended_at, sub.cancel_at_period_end,
-  item.current_period_start, item.current_period_end, price.id AS price_id, price.currency,
+  coalesce(item.current_period_start, max(item.current_period_start) OVER siblings) AS current_period_start,
+  coalesce(item.current_period_end, max(item.current_period_end) OVER siblings) AS current_period_end,
+  price.id AS price_id, price.currency,
   price.unit_amount AS amount, price.recurring_interval AS interval,
   price.recurring_interval_count AS interval_count
 FROM holder
@@ -28,8 +30,12 @@ JOIN stripe.subscription AS sub ON sub.account = holder.account AND sub.customer
 JOIN stripe.subscription_item AS item ON item.account = sub.account AND item.subscription = sub.id
 JOIN stripe.price ON price.account = item.account AND price.id = item.price
 WHERE NOT sub.deleted AND price.product IS NOT NULL
+WINDOW siblings AS (PARTITION BY sub.account, sub.id)
 """
-"""A customer's tombstone changes nothing here; a subscription that is gone is none."""
+"""A customer's tombstone changes nothing here; a subscription that is gone is none.
+
+An item that came without its subscription may have no period of its own; its siblings' is its too.
+"""
 
 KEY = {
     "owner_kind": "varchar",

@@ -66,6 +66,18 @@ def signed_revision(event: Event, body: bytes, created: datetime) -> Revision:
     )
 
 
+def bare_revision(event: Event, snapshot: Snapshot) -> Revision:
+    """Return the revision that a bare object is, from its recording on; its bytes stay in the inbox.
+
+    Raises:
+        PayloadError: the body is not JSON.
+    """
+    content_hash = _content_hash(event.body)
+    return Revision(
+        event.account, snapshot.table, snapshot.id, event.recorded_at, content_hash, event.id, None
+    )
+
+
 def fetched_revision(event: Event, body: bytes, valid_from: datetime) -> Revision:
     """Return the revision that a fetch of an event's object is.
 

@@ -19,11 +19,20 @@ COMMON = {"livemode": FLAG, "created": TIME}
 
 @dataclass(frozen=True, eq=False)
 class ChildTable:
-    """Rows that come and go with a parent: `parent` is the column with its id."""
+    """Rows that come and go with a parent: `parent` is the column with its id.
+
+    Where a row may also come alone, `is_lone`, it has the version of the copy that last changed it.
+    """
 
     name: str
     parent: str
     columns: dict[str, str]
+    is_lone: bool = False
+
+    @property
+    def all_columns(self) -> dict[str, str]:
+        """Every column of the table."""
+        return {**KEY, **(VERSION if self.is_lone else {}), self.parent: TEXT, **self.columns}
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +105,7 @@ SUBSCRIPTION = Table(
             "current_period_start": TIME,
             "current_period_end": TIME,
         },
+        is_lone=True,
     ),
     incomplete="incomplete_items",
 )
@@ -146,3 +156,6 @@ TABLES = {
     "invoice": INVOICE,
 }
 """Every table by its provider's word for the object, in the one order in which they are written."""
+
+PARENTS = {"subscription_item": SUBSCRIPTION}
+"""What may come alone, without its parent."""

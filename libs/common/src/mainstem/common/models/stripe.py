@@ -7,7 +7,7 @@ Times are Stripe's seconds as timestamps; amounts are in the currency's minor un
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, PrimaryKeyConstraint
+from sqlalchemy import Index, PrimaryKeyConstraint, SmallInteger
 from sqlmodel import Field, SQLModel
 
 from mainstem.common.models.columns import Versioned, big_integer, json_field, sequence
@@ -92,8 +92,10 @@ class Subscription(Versioned, table=True):
 
 
 class SubscriptionItem(SQLModel, table=True):
-    """One price in a subscription, with its period; comes and goes with an accepted subscription only.
+    """One price in a subscription, with its period; comes and goes with an accepted subscription.
 
+    It may also come alone, newer than its subscription; then its period may be absent. The version
+    `(epoch, at, rank, key)` is that of the copy that last changed the row.
     Source: https://docs.stripe.com/api/subscription_items/object
     """
 
@@ -105,6 +107,10 @@ class SubscriptionItem(SQLModel, table=True):
 
     account: str = Field(primary_key=True)
     id: str = Field(primary_key=True)
+    epoch: int
+    at: datetime
+    rank: int = Field(sa_type=SmallInteger)
+    key: str
     subscription: str
     created: datetime | None = None
     price: str | None = None

@@ -16,6 +16,7 @@ from mainstem.ingest.providers.stripe_shapes import (
     Item,
     Line,
     LineDetails,
+    LoneItem,
     Price,
     Product,
     Ref,
@@ -42,6 +43,21 @@ def snapshot(kind: str, body: bytes | msgspec.Raw, *, is_deleted: bool = False) 
         return build(parse(body), is_deleted)
     except (msgspec.DecodeError, RecursionError) as error:
         raise PayloadError(f"{kind}: {error}") from None
+
+
+def lone_item(kind: str, body: bytes) -> Snapshot:
+    """Return an item that came without its subscription as its row; its period may be absent.
+
+    Raises:
+        PayloadError: a required field is absent, or one has a wrong type.
+    """
+    try:
+        item = _decode_lone_item(body)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PayloadError(f"{kind}: {error}") from None
+    start, end = item.current_period_start or None, item.current_period_end or None
+    values = {"subscription": item.subscription, **_item_row(item, start, end)}
+    return Snapshot(kind, item.id, values, embedded=(_price(item.price),))
 
 
 def gone(kind: str, object_id: str) -> bytes:
@@ -129,6 +145,10 @@ def _item(item: Item, parent: Subscription) -> Mapping[str, Any]:
     end = item.current_period_end or parent.current_period_end
     if not start or not end:
         raise PayloadError("subscription: neither it nor its item has the current period")
+    return _item_row(item, start, end)
+
+
+def _item_row(item: Item, start: int | None, end: int | None) -> Mapping[str, Any]:
     return {
         "id": item.id,
         "created": _time(item.created),
@@ -236,6 +256,8 @@ def _lower(text: str | None) -> str | None:
 def _json(metadata: dict[str, Any] | None) -> str:
     return msgspec.json.encode(metadata or {}, order="deterministic").decode()
 
+
+_decode_lone_item = msgspec.json.Decoder(LoneItem).decode
 
 _Parse = Callable[[bytes | msgspec.Raw], Any]
 _Build = Callable[[Any, bool], Snapshot]

@@ -45,10 +45,10 @@ class Customer(msgspec.Struct):
 
     id: str
     created: Seconds
-    livemode: bool
     description: str | None
     default_source: Ref | None
     invoice_settings: InvoiceSettings
+    livemode: bool | None = None
     email: str | None = None
     name: str | None = None
     metadata: Metadata | None = None
@@ -98,6 +98,12 @@ class Item(msgspec.Struct):
     current_period_end: Seconds | None = None
 
 
+class LoneItem(Item, kw_only=True):
+    """An item that comes without its subscription."""
+
+    subscription: str
+
+
 class Items(msgspec.Struct):
     """A subscription's items, or the first of them."""
 
@@ -110,7 +116,6 @@ class Subscription(msgspec.Struct):
 
     id: str
     created: Seconds
-    livemode: bool
     customer: Ref
     status: str
     start_date: Seconds
@@ -120,6 +125,7 @@ class Subscription(msgspec.Struct):
     default_payment_method: Ref | None
     default_source: Ref | None
     items: Items
+    livemode: bool | None = None
     currency: str | None = None
     collection_method: str | None = None
     latest_invoice: Ref | None = None
@@ -208,7 +214,6 @@ class Invoice(msgspec.Struct):
 
     id: str
     created: Seconds
-    livemode: bool
     customer: Ref | None
     currency: str
     total: Amount
@@ -216,6 +221,7 @@ class Invoice(msgspec.Struct):
     default_payment_method: Ref | None
     default_source: Ref | None
     lines: Lines
+    livemode: bool | None = None
     parent: InvoiceParent | UnsetType | None = UNSET
     subscription: Ref | UnsetType | None = UNSET
     amount_due: Amount | None = None

@@ -323,6 +323,10 @@ STATEMENTS = """
     CREATE TABLE stripe.subscription_item (
       account VARCHAR NOT NULL,
       id VARCHAR NOT NULL,
+      epoch INTEGER NOT NULL,
+      at TIMESTAMP WITH TIME ZONE NOT NULL,
+      rank SMALLINT NOT NULL,
+      key VARCHAR NOT NULL,
       subscription VARCHAR NOT NULL,
       created TIMESTAMP WITH TIME ZONE,
       price VARCHAR,
