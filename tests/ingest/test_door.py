@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -245,20 +246,29 @@ async def test_a_crowd_of_deliveries_shares_commits(door: httpx.AsyncClient, ing
     assert rows[0]["commits"] < 100
 
 
-async def test_with_postgres_away_stripe_is_asked_to_come_again(
+@asynccontextmanager
+async def renamed(ingest: Ingest, table: str, name: str) -> AsyncIterator[None]:
+    """Have the inbox's table under another name for a while, so that nothing can be stored."""
+    try:
+        async with ingest.owner.transaction() as connection:
+            await connection.execute(f"ALTER TABLE inbox.{table} RENAME TO {name}")
+        yield
+    finally:
+        async with ingest.owner.transaction() as connection:
+            await connection.execute(f"ALTER TABLE inbox.{name} RENAME TO {table}")
+
+
+async def test_while_nothing_can_be_stored_stripe_is_asked_to_come_again(
     database: Database, ingest: Ingest, tmp_path: Path
 ) -> None:
     async with (
         serving(build(settings(database.urls["ingest"], tmp_path))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
-        async with ingest.owner.transaction() as connection:
-            await connection.execute("ALTER TABLE inbox.event RENAME TO away")
-        answer = await deliver(client)
+        async with renamed(ingest, "event", "away"):
+            answer = await deliver(client)
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0
-        async with ingest.owner.transaction() as connection:
-            await connection.execute("ALTER TABLE inbox.away RENAME TO event")
         assert (await deliver(client)).status_code == 202
 
 
