@@ -7,7 +7,7 @@ Both hand out plain asyncpg connections, so storage code does not care which one
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -94,6 +94,7 @@ class Database:
 @asynccontextmanager
 async def open_database(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncIterator[Database]:
     """Open a pool that connects when it is first used; `name` is what Postgres shows of this process."""
+    from sqlalchemy import event  # noqa: PLC0415 -- no ORM unless asked
     from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- no ORM unless asked
 
     engine = create_async_engine(
@@ -106,10 +107,23 @@ async def open_database(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncI
             "server_settings": {"application_name": name},
         },
     )
+    event.listen(engine.sync_engine, "checkout", _refuse_lost)
     try:
         yield Database(engine)
     finally:
         await engine.dispose()
+
+
+def _refuse_lost(adapted: Any, *_: object) -> None:
+    """Have the pool start anew when it hands out a connection that Postgres has closed.
+
+    SQLAlchemy sees only errors of its own statements: a connection that was lost under plain asyncpg
+    would stay in the pool for ever. This needs no round trip, as its own ping does.
+    """
+    from sqlalchemy.exc import InvalidatePoolError  # noqa: PLC0415 -- no ORM unless asked
+
+    if adapted.driver_connection.is_closed():
+        raise InvalidatePoolError
 
 
 async def plain(transaction: AsyncConnection | AsyncSession) -> Connection:
