@@ -406,6 +406,19 @@ async def test_a_delivery_continues_the_trace_of_the_write(
     assert telemetry.trace_id_of(TRACE) in logged
 
 
+async def test_requests_are_counted_under_the_names_that_ctms_gave_them(
+    api: httpx.AsyncClient, people: People, worker: Worker
+) -> None:
+    await people.add()
+    await worker.deliver()
+    # Both processes are this one here.
+    text = (await api.get("/metrics")).text
+    for name in ("request_total", "requests_duration_bucket"):
+        lines = [line for line in text.splitlines() if line.startswith(f"ctms_background_acoustic_{name}{{")]
+        labels = ('method="add_recipient"', 'status="success"', 'table="main"')
+        assert any(all(label in line for label in labels) for line in lines), name
+
+
 async def test_nothing_is_claimed_without_a_slot(
     people: People, make_worker: MakeWorker, owner: Owner
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import Field, TypeAdapter, ValidationError
+from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
@@ -142,7 +143,7 @@ async def _create(state: State, draft: Contact) -> tuple[Contact, bool]:
     return stored, is_new
 
 
-async def _mark(state: State, session: Any, contact_id: UUID) -> None:
+async def _mark(state: State, session: AsyncSession, contact_id: UUID) -> None:
     """Want the contact delivered, in the commit that changes it."""
     traceparents = {contact_id: telemetry.traceparent()}
     await deliveries.mark(await plain(session), traceparents, state["platforms"], state["clock"].now())

@@ -48,7 +48,10 @@ requests_sent = telemetry.meter().create_counter(
     "ctms_background_acoustic_request", description="Requests to Acoustic, by how they ended."
 )
 requests_duration = telemetry.meter().create_histogram(
-    "ctms_background_acoustic_requests_duration", unit="s", description="How long Acoustic took to answer."
+    # Without its unit, which would become part of the name.
+    "ctms_background_acoustic_requests_duration",
+    description="How long Acoustic took to answer, in seconds.",
+    explicit_bucket_boundaries_advisory=[0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0],
 )
 
 
