@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 import stripe_events as events
+from bare_objects import customer as bare_customer
+from bare_objects import item as bare_item
+from bare_objects import push
 from ingest_bench import Ingest
 from serving import serving
 from starlette.applications import Starlette
@@ -218,3 +221,32 @@ async def test_a_change_of_mode_makes_every_fetch_newer_than_every_payload(
 def test_a_batch_fits_half_a_lease() -> None:
     assert batch_size(10, 60.0) == 30
     assert batch_size(1, 1.0) == 1
+
+
+async def test_a_bare_object_is_only_a_hint(ingest: Ingest, provider: Provider) -> None:
+    subscription = await provider.shop.subscription()
+    await push(
+        ingest,
+        bare_customer(id=subscription.customer, description="somebody else"),
+        bare_item("si_unheard_of", subscription=subscription.id),
+    )
+    await (await provider.pipeline(ingest)).work()
+    assert set((await ingest.statuses()).values()) == {"done"}
+    (row,) = await ingest.table("customer")
+    assert row["description"] != "somebody else"
+    assert "si_unheard_of" not in [row["id"] for row in await ingest.table("subscription_item")]
+    revisions = await ingest.rows("SELECT event, valid_from, body IS NULL AS is_bare FROM stripe.revision")
+    assert [(row["event"], row["is_bare"]) for row in revisions] == [(None, False)] * 2
+    assert all(row["valid_from"] <= ingest.clock.now() for row in revisions)
+
+
+async def test_a_bare_object_that_stripe_knows_as_deleted_is_gone(ingest: Ingest, provider: Provider) -> None:
+    customer = await provider.shop.customer(card=None)
+    await provider.shop.sdk.v1.customers.delete_async(customer.id)
+    gone = {"id": customer.id, "object": "customer", "deleted": True}
+    await push(ingest, gone, {**gone, "id": "cus_never_seen"})
+    await (await provider.pipeline(ingest)).work()
+    (row,) = await ingest.table("customer")
+    assert (row["id"], row["deleted"]) == (customer.id, True)
+    (other,) = await ingest.rows("SELECT last_error FROM inbox.event WHERE status <> 'done'")
+    assert "livemode" in other["last_error"]
