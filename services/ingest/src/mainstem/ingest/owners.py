@@ -116,6 +116,8 @@ class Owners:
     ) -> list[Customer]:
         """Return these customers, and those whose the stored subscriptions are, by (account, id)."""
         named, found = _columns(customers), _columns(subscriptions)
+        if not named[0] and not found[0]:
+            return []
         rows = await connection.fetch(FIND, self._provider, *named, *found)
         return [self._customer(dict(row)) for row in rows]
 

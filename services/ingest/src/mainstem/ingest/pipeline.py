@@ -1,5 +1,6 @@
 """Stops 3 to 6 over claimed batches: read the events, write them in one commit, or find the culprit."""
 
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.readings import Reading
 
 LEASE_SECONDS = 60.0
+SUSPECT_SECONDS = 30.0
 ATTEMPTS = 4
 """How often a transaction is begun that Postgres ended for the sake of another one."""
 
@@ -81,10 +83,16 @@ class Pipeline:
         self._clock = clock
         self._terms = terms
         self._wake_sync = wake_sync
+        self._next_suspect = 0.0
 
     async def work(self) -> int:
         """Claim a batch and work it off, then one event that may be what ends workers; return how many."""
-        return await self._batch(self._claim) + await self._batch(self._claim_suspect)
+        claimed = await self._batch(self._claim)
+        if claimed < self._source.limit or time.monotonic() >= self._next_suspect:
+            # Looking for one reads the whole backlog, so that while there is one it is done now and then.
+            self._next_suspect = time.monotonic() + SUSPECT_SECONDS
+            claimed += await self._batch(self._claim_suspect)
+        return claimed
 
     async def _claim(self, connection: Connection, lease: Lease) -> list[Event]:
         return await inbox.claim(connection, lease, self._source.queue, self._clock.now(), self._source.limit)
