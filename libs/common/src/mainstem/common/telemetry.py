@@ -6,9 +6,11 @@ on whether a collector listens. The trace context travels with events and outbox
 
 import logging
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +25,31 @@ from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
-from opentelemetry.trace import Link, Span, SpanKind, Status
+from opentelemetry.trace import Link, Span, SpanContext, SpanKind, Status, StatusCode
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
+from mainstem.common.sampling import ErrorProcessor, PartSampler, replaced
 from mainstem.common.settings import ServiceSettings
 
 TRACEPARENT = "traceparent"
+TRACE_CONTEXT = TraceContextTextMapPropagator()
 FRAMES = 12
+FLUSH_SECONDS = 0.5
+MOST_LINKS = 128
+"""The SDK keeps no more of a span."""
+
+ABOUT_CALLERS = frozenset(
+    {
+        "client.address",
+        "client.port",
+        "http.user_agent",
+        "net.peer.ip",
+        "net.peer.port",
+        "user_agent.original",
+        "user_agent.synthetic.type",
+    }
+)
+"""What instrumentations tell of who calls: an address may be a person's."""
 
 
 def start(service: str, settings: ServiceSettings) -> None:
@@ -40,9 +60,12 @@ def start(service: str, settings: ServiceSettings) -> None:
     resource = Resource.create(
         {"service.name": f"mainstem-{service}", "service.instance.id": settings.instance}
     )
-    tracers = TracerProvider(resource=resource, sampler=ParentBased(TraceIdRatioBased(settings.trace_ratio)))
-    if settings.otlp_endpoint is not None:
-        tracers.add_span_processor(BatchSpanProcessor(DiscreetExporter(OTLPSpanExporter())))
+    is_exported = settings.otlp_endpoint is not None
+    sampler = PartSampler(settings.trace_ratio, records_all=is_exported)
+    tracers = TracerProvider(resource=resource, sampler=sampler)
+    if is_exported:
+        exporting = BatchSpanProcessor(DiscreetExporter(OTLPSpanExporter()))
+        tracers.add_span_processor(ErrorProcessor(exporting))
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
     AsyncPGInstrumentor().instrument()  # type: ignore[no-untyped-call]  # the package ships no types for it
@@ -56,9 +79,10 @@ async def _leave_out_query(span: Span, request: Any) -> None:
 
 
 class DiscreetExporter(SpanExporter):
-    """Exports spans without the texts of exceptions: those of Postgres, for one, quote a person's data.
+    """Exports spans without callers' addresses, and without the texts of exceptions.
 
-    SDK and instrumentations write them into a span's events and into the description of its status.
+    Those of Postgres, for one, quote a person's data; SDK and instrumentations write them into a span's
+    events and into the description of its status.
     """
 
     def __init__(self, exporter: SpanExporter) -> None:
@@ -66,7 +90,7 @@ class DiscreetExporter(SpanExporter):
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Export what may be told of these spans."""
-        return self._exporter.export([_without_texts(one) for one in spans])
+        return self._exporter.export([_discreet(one) for one in spans])
 
     def shutdown(self) -> None:
         """End the exporter below."""
@@ -77,27 +101,19 @@ class DiscreetExporter(SpanExporter):
         return self._exporter.force_flush(timeout_millis)
 
 
-def _without_texts(one: ReadableSpan) -> ReadableSpan:
-    return ReadableSpan(
-        name=one.name,
-        context=one.context,
-        parent=one.parent,
-        resource=one.resource,
-        attributes=one.attributes,
-        links=one.links,
-        kind=one.kind,
-        status=Status(one.status.status_code),
-        start_time=one.start_time,
-        end_time=one.end_time,
-        instrumentation_scope=one.instrumentation_scope,
-    )
+def _discreet(one: ReadableSpan) -> ReadableSpan:
+    told = {name: value for name, value in (one.attributes or {}).items() if name not in ABOUT_CALLERS}
+    return replaced(one, attributes=told, events=(), status=Status(one.status.status_code))
 
 
 def flush() -> None:
-    """Send the spans that wait; for the end of a process."""
+    """Send the spans that wait, if that takes no longer than half a second; for the end of a process."""
     provider = trace.get_tracer_provider()
     if isinstance(provider, TracerProvider):
-        provider.force_flush(timeout_millis=1_000)
+        # The SDK heeds no time limit here: a collector that is away would hold up the end by its retries.
+        flushing = threading.Thread(target=provider.force_flush, name="flush", daemon=True)
+        flushing.start()
+        flushing.join(FLUSH_SECONDS)
 
 
 def meter() -> metrics.Meter:
@@ -112,16 +128,53 @@ def span(
     parent: str | None = None,
     links: Iterable[str] = (),
     kind: SpanKind = SpanKind.INTERNAL,
+    started_at: int | None = None,
     **attributes: Any,
 ) -> Iterator[Span]:
-    """Time a piece of work: child of the traceparent given, else of the current span, linked to others."""
+    """Time a piece of work: child of the traceparent given, else of the current span, linked to others.
+
+    Args:
+        name: a verb, the same for every span of its kind.
+        parent: whose child it is.
+        links: the traceparents of what else it is about.
+        kind: whether it calls, serves or consumes.
+        started_at: nanoseconds by `time.time_ns`, for what began before one knew whose it is.
+        attributes: ids and numbers; nothing of a person.
+    """
     tracer = trace.get_tracer("mainstem")
     context = None if parent is None else context_of(parent)
-    others = [Link(trace.get_current_span(context_of(link)).get_span_context()) for link in links]
+    others = [Link(_span_context_of(link)) for link in islice(links, MOST_LINKS)]
     with tracer.start_as_current_span(
-        name, context, kind=kind, links=others, attributes=attributes
+        name, context, kind=kind, links=others, attributes=attributes, start_time=started_at
     ) as current:
         yield current
+
+
+def span_for(
+    name: str,
+    causes: Iterable[str | None],
+    *,
+    kind: SpanKind = SpanKind.INTERNAL,
+    started_at: int | None = None,
+    **attributes: Any,
+) -> AbstractContextManager[Span]:
+    """Time a piece of work that serves several traces: child of the first, the oldest, linked to the others.
+
+    Args:
+        name: as `span` has it, like the rest.
+        causes: the traceparents of what it serves, the oldest first; None where there is none.
+        kind: as above.
+        started_at: as above.
+        attributes: as above.
+    """
+    several = list(dict.fromkeys(cause for cause in causes if cause is not None))
+    parent = several[0] if several else None
+    return span(name, parent=parent, links=several[1:], kind=kind, started_at=started_at, **attributes)
+
+
+def mark_failed() -> None:
+    """Have the current span end in an error that nobody raises beyond it: it is exported, sampled or not."""
+    trace.get_current_span().set_status(StatusCode.ERROR)
 
 
 def traceparent() -> str | None:
@@ -133,7 +186,11 @@ def traceparent() -> str | None:
 
 def context_of(parent: str) -> Context:
     """Return the context that a stored traceparent names."""
-    return propagate.extract({TRACEPARENT: parent})
+    return TRACE_CONTEXT.extract({TRACEPARENT: parent}, Context())
+
+
+def _span_context_of(parent: str) -> SpanContext:
+    return trace.get_current_span(context_of(parent)).get_span_context()
 
 
 def trace_id_of(parent: str | None) -> str | None:
