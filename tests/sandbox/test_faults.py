@@ -70,6 +70,14 @@ async def test_a_lost_answer_closes_without_an_answer_after_acting(
     assert (await http.post("/almanac/act")).json() == {"acts": 2}
 
 
+async def test_a_replaced_answer_is_the_rules_after_acting(
+    http: httpx.AsyncClient, faults: Faults, almanac: Almanac
+) -> None:
+    faults.add(Fault("almanac", Kind.REPLACE_ANSWER, status=200, body="something else"))
+    answer = await http.post("/almanac/act")
+    assert (answer.status_code, answer.text, almanac.acts) == (200, "something else", 1)
+
+
 async def test_a_rule_befalls_only_its_target_method_and_path(
     http: httpx.AsyncClient, faults: Faults
 ) -> None:

@@ -30,6 +30,7 @@ from mainstem.common.settings import SettingsError
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.faults import Faults
+from mainstem.sandbox.pause import Pause
 from mainstem.sandbox.settled import Pipeline
 from mainstem.sandbox.standin import StandIn
 from mainstem.sandbox.world import World, WorldSettings, build_world, require_loopback
@@ -66,9 +67,10 @@ def clock(tmp_path: Path) -> MovableClock:
 
 
 @pytest.fixture
-async def http(clock: MovableClock, database: Database) -> AsyncIterator[httpx.AsyncClient]:
+async def http(clock: MovableClock, database: Database, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     stand_ins: list[StandIn] = [Almanac(clock, "stripe"), AcousticStandIn(clock, ACCOUNT)]
-    world = World(clock, stand_ins, Faults(), pipeline=Pipeline(database.urls["sandbox"]))
+    pipeline, pause = Pipeline(database.urls["sandbox"]), Pause(tmp_path / "pause")
+    world = World(clock, stand_ins, Faults(), pipeline=pipeline, pause=pause)
     async with serving(world.app()) as base, httpx.AsyncClient(base_url=base) as http:
         yield http
 

@@ -22,6 +22,12 @@ def test_nothing_is_delivered_unless_asked_for() -> None:
     assert settings.contradictions() == []
 
 
+@pytest.mark.parametrize(("profile", "is_fine"), [("sandbox", True), ("production", False)])
+def test_deliveries_can_be_paused_in_the_sandbox_alone(profile: str, *, is_fine: bool) -> None:
+    settings = told(MAINSTEM_PROFILE=profile, MAINSTEM_DELIVERY_PAUSE_FILE="pause")
+    assert ("MAINSTEM_DELIVERY_PAUSE_FILE" not in " ".join(settings.contradictions())) is is_fine
+
+
 @pytest.mark.parametrize(
     ("profile", "base", "is_fine"),
     [

@@ -4,7 +4,7 @@ import json
 import os
 import urllib.parse
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mainstem.sandbox.keeper import Server
@@ -52,6 +52,9 @@ class Options:
     """Whether a Valkey is started; without it nobody answers at the address that services are given."""
     environment: Mapping[str, str] | None = None
     """An environment whose real stores and keys are used; None for a stack that is all sandbox."""
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """What every service is told besides, or in place of what a stack tells it: an empty `STRIPE_API_KEY`
+    has ingest take payloads for the truth."""
 
 
 def environments_of(options: Options) -> tuple[dict[str, str], dict[str, str]]:

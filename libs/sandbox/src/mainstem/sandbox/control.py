@@ -13,6 +13,7 @@ from starlette.routing import Route
 from mainstem.common.errors import PROBLEM, MainstemError, NotFoundError, UnavailableError
 from mainstem.sandbox.faults import OUTBOUND_SUFFIX, Faults
 from mainstem.sandbox.inputs import read_fault, read_object, read_release, read_target, read_wait
+from mainstem.sandbox.pause import Pause
 from mainstem.sandbox.settled import Outstanding, Pipeline
 from mainstem.sandbox.standin import Sender, StandIn
 from mainstem.sandbox.timeline import Timeline
@@ -39,11 +40,13 @@ class Control:
         faults: Faults,
         timeline: Timeline,
         pipeline: Pipeline | None,
+        pause: Pause | None = None,
     ) -> None:
         self._stand_ins = {stand_in.name: stand_in for stand_in in stand_ins}
         self._faults = faults
         self._timeline = timeline
         self._pipeline = pipeline
+        self._pause = pause
         self._releasing = 0
 
     def calls(self) -> list[Call]:
@@ -57,6 +60,8 @@ class Control:
             Call("POST", "/clock", "moves it forward, and sends what falls due", self._move_clock),
             Call("GET", "/settled", "counts what is outstanding, or waits for it", self._tell_settled),
             Call("POST", "/empty", "removes what flowed through the pipeline", self._empty),
+            Call("POST", "/deliveries/pause", "has nothing more delivered", self._pause_deliveries),
+            Call("POST", "/deliveries/resume", "has deliveries go on", self._resume_deliveries),
             Call("GET", "/{standin}", "tells what it holds", self._tell_holdings),
             Call("GET", "/{standin}/received", "lists the requests that it received", self._list_received),
             Call("POST", "/{standin}/reset", "has it forget everything", self._forget),
@@ -120,6 +125,14 @@ class Control:
     async def _empty(self, _: Request) -> Response:
         return JSONResponse({"emptied": await self._database().empty()})
 
+    async def _pause_deliveries(self, _: Request) -> Response:
+        await self._deliveries().begin()
+        return Response(status_code=204)
+
+    async def _resume_deliveries(self, _: Request) -> Response:
+        self._deliveries().end()
+        return Response(status_code=204)
+
     async def _tell_holdings(self, request: Request) -> Response:
         return JSONResponse(self._stand_in(request).holds())
 
@@ -149,6 +162,13 @@ class Control:
                 "The sandbox was given no database: MAINSTEM_SANDBOX_DATABASE_URL is not set."
             )
         return self._pipeline
+
+    def _deliveries(self) -> Pause:
+        if self._pause is None:
+            raise UnavailableError(
+                "The sandbox has no hand on deliveries: MAINSTEM_DELIVERY_PAUSE_FILE is not set."
+            )
+        return self._pause
 
     def _stand_in(self, request: Request) -> StandIn:
         name = request.path_params["standin"]

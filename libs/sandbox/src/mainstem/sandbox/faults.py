@@ -30,11 +30,13 @@ class Kind(StrEnum):
     """The connection closes without an answer; the stand-in never sees the request."""
     LOSE_ANSWER = "lose_answer"
     """The stand-in acts, then the connection closes without an answer."""
+    REPLACE_ANSWER = "replace_answer"
+    """The stand-in acts, then the rule's status, headers and body go out in place of its answer."""
     DUPLICATE = "duplicate"
     """Sent twice."""
 
 
-INBOUND = frozenset({Kind.STATUS, Kind.DELAY, Kind.DROP, Kind.LOSE_ANSWER})
+INBOUND = frozenset({Kind.STATUS, Kind.DELAY, Kind.DROP, Kind.LOSE_ANSWER, Kind.REPLACE_ANSWER})
 """What can befall a request to a stand-in."""
 
 OUTBOUND = frozenset({Kind.DELAY, Kind.DROP, Kind.DUPLICATE})
@@ -184,6 +186,11 @@ async def _lose_answer(app: ASGIApp, _: Fault, scope: Scope, receive: Receive, _
     return CLOSED
 
 
+async def _replace_answer(app: ASGIApp, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    await app(scope, receive, _swallow)
+    await _answer(app, fault, scope, receive, send)
+
+
 async def _swallow(_: Message) -> None:
     """Send nothing."""
 
@@ -193,4 +200,5 @@ _APPLY: dict[Kind, Callable[[ASGIApp, Fault, Scope, Receive, Send], Awaitable[st
     Kind.DELAY: _pass,
     Kind.DROP: _drop,
     Kind.LOSE_ANSWER: _lose_answer,
+    Kind.REPLACE_ANSWER: _replace_answer,
 }

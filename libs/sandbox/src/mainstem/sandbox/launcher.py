@@ -149,6 +149,7 @@ class Launcher:
         secrets = self._folder.secrets()
         for program in self._programs:
             told = environment_of(program, addresses, secrets, self._outside)
+            told |= {} if program.stage == "world" else self._options.settings
             child = self._script.child(program.name, program.command, told)
             self._servers[program.name] = WebServer(child, port=addresses.ports[program.name])
         return [program.name for program in self._programs]

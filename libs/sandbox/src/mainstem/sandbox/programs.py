@@ -135,7 +135,11 @@ def _providers(addresses: Addresses, secrets: Secrets, outside: Mapping[str, str
     told |= {} if ACOUSTIC_KEY in outside else _acoustic(addresses, secrets)
     if is_offline(outside):
         # Nobody real is told of a time that is not theirs.
-        told |= {"MAINSTEM_PROFILE": "sandbox", "MAINSTEM_CLOCK_FILE": str(addresses.clock_file)}
+        told |= {
+            "MAINSTEM_PROFILE": "sandbox",
+            "MAINSTEM_CLOCK_FILE": str(addresses.clock_file),
+            "MAINSTEM_DELIVERY_PAUSE_FILE": str(addresses.clock_file.with_name("pause")),
+        }
     return told
 
 

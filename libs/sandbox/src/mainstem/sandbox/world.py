@@ -19,6 +19,7 @@ from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.control import Control
 from mainstem.sandbox.faults import ClosingApp, FaultMiddleware, Faults
+from mainstem.sandbox.pause import Pause
 from mainstem.sandbox.settled import Pipeline
 from mainstem.sandbox.standin import StandIn
 from mainstem.sandbox.stripe.stand_in import StripeStandIn
@@ -39,6 +40,11 @@ class WorldSettings(Settings):
     main_table_id: str = env("CTMS_ACOUSTIC_MAIN_TABLE_ID", "Acoustic's main table.")
     newsletter_table_id: str = env("CTMS_ACOUSTIC_NEWSLETTER_TABLE_ID", "Acoustic's newsletter table.")
     product_table_id: str = env("CTMS_ACOUSTIC_PRODUCT_SUBSCRIPTIONS_ID", "Acoustic's product table.")
+    pause_file: Path | None = env(
+        "MAINSTEM_DELIVERY_PAUSE_FILE",
+        "The file whose lock pauses deliveries, made if there is none.",
+        default=None,
+    )
     database_url: SecretStr | None = env(
         "MAINSTEM_SANDBOX_DATABASE_URL", "The pipeline's database, by the sandbox's own login.", default=None
     )
@@ -78,6 +84,7 @@ class World:
         stand_ins: the providers and platforms.
         faults: the scripted faults, which stand-ins that send webhooks ask as well.
         pipeline: the services' tables; without them nothing can be called settled.
+        pause: what holds deliveries back; without it nothing can.
     """
 
     def __init__(
@@ -87,12 +94,14 @@ class World:
         faults: Faults,
         *,
         pipeline: Pipeline | None = None,
+        pause: Pause | None = None,
     ) -> None:
         self._stand_ins = stand_ins
         self._faults = faults
         self._timeline = Timeline(clock, stand_ins)
         self._pipeline = pipeline
-        control = Control(stand_ins, faults, self._timeline, pipeline)
+        self._pause = pause
+        control = Control(stand_ins, faults, self._timeline, pipeline, pause)
         self._routes = Starlette(
             routes=[
                 Route("/__lbheartbeat__", _is_alive),
@@ -117,6 +126,8 @@ class World:
             if self._pipeline is not None:
                 await self._pipeline.start()
                 stack.push_async_callback(self._pipeline.stop)
+            if self._pause is not None:
+                stack.callback(self._pause.end)
             for stand_in in self._stand_ins:
                 await stand_in.start()
                 stack.push_async_callback(stand_in.stop)
@@ -154,7 +165,9 @@ def build_world(settings: WorldSettings) -> World:
         )
     url = settings.database_url
     pipeline = None if url is None else Pipeline(url.get_secret_value())
-    return World(clock, [stripe, AcousticStandIn(clock, settings.account())], faults, pipeline=pipeline)
+    pause = None if settings.pause_file is None else Pause(settings.pause_file)
+    stand_ins: list[StandIn] = [stripe, AcousticStandIn(clock, settings.account())]
+    return World(clock, stand_ins, faults, pipeline=pipeline, pause=pause)
 
 
 def serve(host: str, port: int) -> None:

@@ -1,5 +1,6 @@
 """What sync is told by its environment."""
 
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -59,6 +60,12 @@ class Settings(ServiceSettings):
         default=True,
     )
 
+    pause_file: Path | None = env(
+        "MAINSTEM_DELIVERY_PAUSE_FILE",
+        "Whose lock pauses the sandbox's deliveries; refused outside the sandbox profile.",
+        default=None,
+    )
+
     @property
     def platforms(self) -> tuple[str, ...]:
         """The platforms that every change of a contact is marked for."""
@@ -73,6 +80,11 @@ class Settings(ServiceSettings):
     def contradictions(self) -> list[str]:
         """Return what cannot be meant together, one sentence each."""
         found = super().contradictions()
+        if self.pause_file is not None and self.profile != "sandbox":
+            found.append(
+                "MAINSTEM_DELIVERY_PAUSE_FILE holds deliveries back; it is refused unless MAINSTEM_PROFILE is"
+                " `sandbox`"
+            )
         url = urlsplit(self.acoustic_url)
         is_local = self.profile == "sandbox" and url.hostname in LOOPBACK
         if url.scheme != "https" and not (url.scheme == "http" and is_local):
