@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from urllib.parse import quote
 
 import structlog
@@ -207,12 +208,15 @@ class _Answer:
     def _count_failure(self, error: Exception) -> None:
         kind, upstream = type(error).__name__, self._route.upstream
         self._span.set_attribute("error.type", kind)
+        telemetry.mark_failed()
         failures.add(1, {"upstream": upstream, "error": kind})
         log.warning("upstream.failed", upstream=upstream, error=kind, has_begun=self._has_begun)
 
     async def _stream(self, response: Response, send: Send) -> None:
         headers = _headers_of(response)
         self._span.set_attribute("http.response.status_code", response.status)
+        if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            telemetry.mark_failed()
         self._has_begun = True
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         while (chunk := await response.body_reader.read_chunk()) is not None:

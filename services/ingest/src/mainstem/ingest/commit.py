@@ -9,12 +9,13 @@ from mainstem.common.lease import Lease
 from mainstem.common.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
 from mainstem.common.outbox import insert as announce
 from mainstem.ingest import inbox, mirror, revisions
+from mainstem.ingest.inbox import Event
 from mainstem.ingest.locks import Class, lock
 from mainstem.ingest.owners import Customer, CustomerKey, Link, Owners
 from mainstem.ingest.products import rederive
 from mainstem.ingest.readings import Change, Reading
 
-_Causes = dict[CustomerKey, str]
+_Causes = dict[CustomerKey, Event]
 
 
 class MovedError(MainstemError):
@@ -111,7 +112,7 @@ def _subscription(change: Change) -> str | None:
 
 
 def _causes(readings: Iterable[Reading], customers: Iterable[Customer]) -> _Causes:
-    """Return the trace of the last event that concerns each customer."""
+    """Return the oldest event that concerns each customer, and bears a trace."""
     through = {(one.key.account, one.subscription): one.key for one in customers if one.subscription}
     causes: _Causes = {}
     for reading in sorted(readings, key=lambda one: one.event.id):
@@ -119,13 +120,14 @@ def _causes(readings: Iterable[Reading], customers: Iterable[Customer]) -> _Caus
         if event.traceparent is None:
             continue
         root = (event.account, event.object_id)
-        causes[through.get(root, CustomerKey(*root))] = event.traceparent
+        causes.setdefault(through.get(root, CustomerKey(*root)), event)
         if change is not None and change.snapshot.customer is not None:
-            causes[CustomerKey(event.account, change.snapshot.customer)] = event.traceparent
+            causes.setdefault(CustomerKey(event.account, change.snapshot.customer), event)
     return causes
 
 
 def _announcement(link: Link, customers: Iterable[CustomerKey], causes: _Causes) -> Announcement:
-    traces = [causes[one] for one in customers if one in causes]
+    events = [causes[one] for one in customers if one in causes]
+    oldest = min(events, key=lambda event: event.id, default=None)
     key = f"{link.kind}:{link.value}"
-    return Announcement(PRODUCT_SUBSCRIPTION_CHANGED, key, traces[-1] if traces else None)
+    return Announcement(PRODUCT_SUBSCRIPTION_CHANGED, key, None if oldest is None else oldest.traceparent)

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from mainstem.common import telemetry
 from mainstem.common.database import Transactions
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import FetchError, PayloadError, Reader, RefusedError, Version
@@ -83,8 +84,7 @@ class FetchSource:
     ) -> tuple[list[Reading], list[Failure]]:
         account, kind, object_id = one
         try:
-            async with self._permits:
-                found = await self._readers[account].fetch(kind, object_id)
+            found = await self._fetch(one, hints)
             body = gone(kind, object_id) if found is None else found
             copy = snapshot(kind, body)
             own = self._answered(account, hints, is_known=found is not None) if copy.is_deleted else hints
@@ -95,6 +95,13 @@ class FetchSource:
             return [], _failures(hints, error.detail, is_own=False)
         except (RefusedError, PayloadError) as error:
             return [], _failures(hints, error.detail, is_own=True)
+
+    async def _fetch(self, one: _Object, hints: Sequence[_Hint]) -> bytes | None:
+        account, kind, object_id = one
+        causes = [hint.event.traceparent for hint in hints]
+        with telemetry.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)):
+            async with self._permits:
+                return await self._readers[account].fetch(kind, object_id)
 
     def _answered(self, account: str, hints: Sequence[_Hint], *, is_known: bool) -> Sequence[_Hint]:
         """Return the events that the account's key answers for.

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import asyncpg
 import structlog
+from opentelemetry.trace import SpanKind
 
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
@@ -101,13 +102,14 @@ class Pipeline:
         return await inbox.claim_suspect(connection, lease, self._source.queue, self._clock.now())
 
     async def _batch(self, claim: Callable[[Connection, Lease], Awaitable[list[Event]]]) -> int:
-        lease = Lease(self._terms.owner, self._terms.lease_seconds)
+        lease, started_at = Lease(self._terms.owner, self._terms.lease_seconds), time.time_ns()
         async with self._database.transaction() as connection:
             events = await claim(connection, lease)
         if events:
-            parents = [event.traceparent for event in events if event.traceparent is not None]
-            with telemetry.span("ingest.batch", parent=next(iter(parents), None), links=parents[1:]) as span:
-                span.set_attribute("events", len(events))
+            causes = [event.traceparent for event in events]
+            with telemetry.span_for(
+                "process", causes, kind=SpanKind.CONSUMER, started_at=started_at, events=len(events)
+            ):
                 await self._work_off(lease, events)
         return len(events)
 
@@ -146,8 +148,7 @@ class Pipeline:
     async def _write_once(self, lease: Lease, readings: Sequence[Reading]) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                async with self._database.transaction() as connection:
-                    entries = await self._commit.write(connection, lease, readings, self._clock.now())
+                entries = await self._commit_once(lease, readings)
                 break
             except CONTENDED as error:
                 log.info("batch.contended", error=type(error).__name__, attempt=attempt)
@@ -158,6 +159,11 @@ class Pipeline:
             told.add(entries)
             self._wake_sync()
 
+    async def _commit_once(self, lease: Lease, readings: Sequence[Reading]) -> int:
+        with telemetry.span("commit", events=len(readings)):
+            async with self._database.transaction() as connection:
+                return await self._commit.write(connection, lease, readings, self._clock.now())
+
     async def _fail(self, lease: Lease, failures: Sequence[Failure]) -> None:
         if not failures:
             return
@@ -167,7 +173,10 @@ class Pipeline:
         failed.add(len(failures))
         died.add(dead)
         for one in failures:
-            log.warning("event.failed", event_id=one.event.event_id, reason=one.reason, is_own=one.is_own)
+            # In the event's own trace, of which the batch may be no part.
+            with telemetry.span("fail", parent=one.event.traceparent, event_id=one.event.event_id):
+                telemetry.mark_failed()
+                log.warning("event.failed", event_id=one.event.event_id, reason=one.reason, is_own=one.is_own)
 
     async def _give_back(self, lease: Lease, events: Sequence[Event]) -> None:
         try:

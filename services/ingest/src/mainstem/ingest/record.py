@@ -94,9 +94,7 @@ class Recorder:
     async def _store(self, group: Sequence[_Waiting]) -> MainstemError | None:
         """Commit the events; return why not, if not."""
         try:
-            async with asyncio.timeout(COMMIT_SECONDS), self._database.transaction() as connection:
-                events = [waiting.event for waiting in group]
-                to_do = await insert(connection, events, self._clock.now())
+            to_do = await self._commit([waiting.event for waiting in group])
         except BAD_DATA as error:
             log.warning("event.refused", error=type(error).__name__, events=len(group))
             return BadRequestError("the event holds something that cannot be stored")
@@ -107,6 +105,12 @@ class Recorder:
         if to_do:
             self._wake()
         return None
+
+    async def _commit(self, events: Sequence[NewEvent]) -> int:
+        """Store the events; return how many there are to work on."""
+        with telemetry.span_for("record", (event.traceparent for event in events), events=len(events)):
+            async with asyncio.timeout(COMMIT_SECONDS), self._database.transaction() as connection:
+                return await insert(connection, events, self._clock.now())
 
 
 @asynccontextmanager

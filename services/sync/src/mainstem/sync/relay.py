@@ -1,5 +1,6 @@
 """Relay (stop 7): claim what the outbox announces, and mark the contacts behind it for every platform."""
 
+import time
 from collections.abc import Callable, Sequence
 from uuid import UUID
 
@@ -40,16 +41,23 @@ class Relay:
 
     async def work(self) -> int:
         """Claim entries once, mark and settle them in one commit; return how many there were."""
-        lease = Lease(self._owner, LEASE_SECONDS)
+        lease, started_at = Lease(self._owner, LEASE_SECONDS), time.time_ns()
         async with self._database.transaction() as connection:
             entries = await outbox.claim(connection, CONSUMER, lease, self._clock.now(), LIMIT)
         if entries:
-            async with self._database.transaction() as connection:
-                marked = await self._mark(connection, entries)
-                await outbox.settle(connection, lease, [one.id for one in entries], self._clock.now())
-            log.info("outbox.relayed", entries=len(entries), contacts=marked)
+            causes = [one.traceparent for one in entries]
+            with telemetry.span_for(
+                "relay", causes, kind=SpanKind.CONSUMER, started_at=started_at, entries=len(entries)
+            ):
+                await self._relay(lease, entries)
             self._on_marked()
         return len(entries)
+
+    async def _relay(self, lease: Lease, entries: Sequence[ClaimedEntry]) -> None:
+        async with self._database.transaction() as connection:
+            marked = await self._mark(connection, entries)
+            await outbox.settle(connection, lease, [one.id for one in entries], self._clock.now())
+        log.info("outbox.relayed", entries=len(entries), contacts=marked)
 
     async def _mark(self, connection: Connection, entries: Sequence[ClaimedEntry]) -> int:
         """Mark every contact behind the entries; return how many there are.
@@ -61,15 +69,8 @@ class Relay:
         marks: dict[UUID, str | None] = {}
         for entry in entries:
             for contact_id in contacts_of.get(_owner(entry), ()):
-                # Of several entries the last one's trace goes on, as it does from mark to mark.
-                with telemetry.span(
-                    "relay",
-                    parent=entry.traceparent,
-                    kind=SpanKind.CONSUMER,
-                    entry=entry.id,
-                    contact_id=str(contact_id),
-                ):
-                    marks[contact_id] = telemetry.traceparent()
+                # Of several entries the oldest one's trace goes on.
+                marks[contact_id] = marks.get(contact_id) or entry.traceparent
         await deliveries.mark(connection, marks, self._platforms, self._clock.now())
         return len(marks)
 
