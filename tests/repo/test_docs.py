@@ -2,9 +2,13 @@ import re
 from pathlib import Path
 
 import pytest
+from sqlmodel import SQLModel
 from tree import ROOT, list_files, name_of
 
+from mainstem.common import models  # noqa: F401 -- registers the tables
+
 TOUR = ROOT / "docs" / "tour.md"
+DATA_MODEL = ROOT / "docs" / "data-model.md"
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 TWO_SENTENCES = re.compile(r"\S[.!?] [A-Z`]")
 NUMBER = re.compile(r"^(#+ |\s*)\d+\. ")
@@ -33,3 +37,9 @@ def test_a_link_to_another_file_of_the_tree_leads_somewhere(document: Path) -> N
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
     local = [target for target in targets if target and "://" not in target and ":" not in target]
     assert [target for target in local if not (document.parent / target).exists()] == []
+
+
+def test_every_table_is_in_the_data_model() -> None:
+    tables = {table.fullname for table in SQLModel.metadata.sorted_tables}
+    named = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", DATA_MODEL.read_text(), re.MULTILINE))
+    assert named == tables
