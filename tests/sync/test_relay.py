@@ -5,12 +5,13 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sync_world import TRACE, People, Worker
+from sync_world import LATER, TRACE, People, Worker, until
 
 from mainstem.common import telemetry
 from mainstem.common.database import Database
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.faults import Fault, Faults, Kind
 from mainstem.sync.relay import Relay
 
 Owner = Any
@@ -109,18 +110,53 @@ async def test_an_entry_whose_lease_ran_out_is_relayed_again(
     assert (await people.delivery(email_id))["wanted"] == 2
 
 
-async def test_a_delivery_continues_the_trace_of_the_last_announcement(
+async def test_a_delivery_continues_the_trace_of_the_oldest_announcement(
     people: People, relay: Relay, worker: Worker, acoustic: AcousticStandIn
 ) -> None:
     email_id = await people.add()
     await worker.deliver()
     await people.subscribe("fan")
-    await people.announce("fan")
+    await people.announce("fan", trace=TRACE)
+    await people.announce("fan", trace=LATER)
     await relay.work()
-    trace_id = telemetry.trace_id_of(TRACE)
-    assert telemetry.trace_id_of((await people.delivery(email_id))["traceparent"]) == trace_id
+    assert (await people.delivery(email_id))["traceparents"] == [TRACE]
+    await people.announce("fan", trace=LATER)
+    await relay.work()
+    assert (await people.delivery(email_id))["traceparents"] == [TRACE, LATER]
     await worker.deliver()
-    assert telemetry.trace_id_of(acoustic.received()[-1]["traceparent"]) == trace_id
+    seen = acoustic.received()[-1]["traceparent"]
+    assert telemetry.trace_id_of(seen) == telemetry.trace_id_of(TRACE)
+
+
+async def test_a_mark_that_arrives_during_a_delivery_has_the_next_one_in_its_trace(
+    people: People, relay: Relay, worker: Worker, acoustic: AcousticStandIn, faults: Faults
+) -> None:
+    email_id = await people.add()
+    await worker.deliver()
+    for prod, trace in ("prod_1", TRACE), ("prod_2", LATER):
+        await people.subscribe("fan", prod)
+        await people.announce("fan", trace=trace)
+        await relay.work()
+        if trace == TRACE:
+            faults.add(Fault("acoustic", Kind.DELAY, path="XMLAPI", delay_seconds=0.5))
+            await worker.deliverer.work()
+            await until(lambda: faults.applied() == {"acoustic": 1})
+    await worker.deliverer.finish()
+    assert (await people.delivery(email_id))["traceparents"] == [LATER]
+    await worker.deliver()
+    seen = acoustic.received()[-1]["traceparent"]
+    assert telemetry.trace_id_of(seen) == telemetry.trace_id_of(LATER)
+
+
+async def test_a_delivery_that_waits_keeps_few_of_its_marks_traces(people: People, relay: Relay) -> None:
+    email_id = await people.add()
+    for number in range(40):
+        await people.announce("fan", trace=f"00-{number + 1:032x}-b7ad6b7169203331-01")
+        await relay.work()
+    traceparents = (await people.delivery(email_id))["traceparents"]
+    kept = [int(telemetry.trace_id_of(one) or "", 16) for one in traceparents]
+    # The contact's own write is the oldest.
+    assert kept[1:] == [*range(1, 15), 40]
 
 
 STEPS = st.lists(

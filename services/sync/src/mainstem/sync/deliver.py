@@ -52,6 +52,8 @@ class Attempt:
 
     claimed: Claimed
     held_until: float
+    started_at: int
+    """When it was claimed, as spans count: in nanoseconds."""
     answers: list[Answer] = field(default_factory=list)
 
 
@@ -87,12 +89,12 @@ class Deliverer:
         if free <= 0:
             return 0
         lease = Lease(self._owner, LEASE_SECONDS)
-        claimed_at = time.monotonic()
+        claimed_at, started_at = time.monotonic(), time.time_ns()
         async with self._database.transaction() as connection:
             now = self._clock.now()
             claimed = await deliveries.claim(connection, self._platform.name, lease, now, free)
         for one in claimed:
-            task = asyncio.create_task(self._deliver(Attempt(one, claimed_at + lease.seconds)))
+            task = asyncio.create_task(self._deliver(Attempt(one, claimed_at + lease.seconds, started_at)))
             self._running.add(task)
             task.add_done_callback(self._running.discard)
             task.add_done_callback(_ended)
@@ -115,10 +117,11 @@ class Deliverer:
 
     async def _deliver(self, attempt: Attempt) -> None:
         claimed = attempt.claimed
-        with telemetry.span(
+        with telemetry.span_for(
             "deliver",
-            parent=claimed.traceparent,
+            claimed.traceparents,
             kind=SpanKind.CONSUMER,
+            started_at=attempt.started_at,
             platform=claimed.platform,
             contact_id=str(claimed.contact_id),
         ):
@@ -251,6 +254,7 @@ class Deliverer:
                 connection, claimed, text, self._clock.now(), is_unknown=is_unknown
             )
             await deliveries.record(connection, claimed, attempt.answers)
+        telemetry.mark_failed()
         self._say(attempt, "delivery.failed", is_held=is_held, error=text, is_unknown=is_unknown)
 
     async def _let_go(self, attempt: Attempt) -> None:

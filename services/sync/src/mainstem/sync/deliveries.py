@@ -18,9 +18,12 @@ from mainstem.sync.difference import Base
 CONFIRM_AFTER = timedelta(seconds=60)
 """How long after a delivery whose fate was unknown the contact is sent once more. World time."""
 
+MOST_TRACES = 16
+"""How many marks' traces a delivery keeps: the oldest ones, and the latest."""
+
 MARK = """
-INSERT INTO contact.delivery AS delivery (contact_id, platform, wanted, due_at, wanted_at, traceparent)
-SELECT contact_id, platform, 1, $4, $4, traceparent
+INSERT INTO contact.delivery AS delivery (contact_id, platform, wanted, due_at, wanted_at, traceparents)
+SELECT contact_id, platform, 1, $4, $4, array_remove(ARRAY[traceparent], NULL)
 FROM unnest($1::uuid[], $2::varchar[]) AS marked (contact_id, traceparent)
 CROSS JOIN unnest($3::varchar[]) AS platform
 ORDER BY contact_id, platform
@@ -30,7 +33,9 @@ ON CONFLICT (contact_id, platform) DO UPDATE SET
                 WHEN delivery.wanted > delivery.sent THEN least(delivery.due_at, excluded.due_at)
                 ELSE excluded.due_at END,
   wanted_at = CASE WHEN delivery.wanted > delivery.sent THEN delivery.wanted_at ELSE excluded.wanted_at END,
-  traceparent = excluded.traceparent
+  traceparents = CASE WHEN delivery.wanted > delivery.sent
+                      THEN delivery.traceparents[:$5] || excluded.traceparents
+                      ELSE excluded.traceparents END
 """
 
 # A token that is still there tells of a holder who never settled: what it sent is not known.
@@ -48,7 +53,7 @@ FROM (
 ) AS due
 WHERE delivery.contact_id = due.contact_id AND delivery.platform = due.platform
 RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base::text,
-          delivery.is_unknown, delivery.confirm_at, delivery.failures, delivery.traceparent
+          delivery.is_unknown, delivery.confirm_at, delivery.failures, delivery.traceparents
 """
 
 HELD = "contact_id = $1 AND platform = $2 AND lease_token = $3"
@@ -62,7 +67,11 @@ SUCCEED = f"""
 UPDATE contact.delivery
 SET sent = $4, base = $5, sent_at = $6, failures = 0, last_error = NULL, is_unknown = false, confirm_at = $7,
     wanted = wanted + CASE WHEN wanted = $4 AND $7::timestamptz IS NOT NULL THEN 1 ELSE 0 END,
-    due_at = CASE WHEN wanted = $4 THEN coalesce($7, due_at) ELSE due_at END, {FREE}
+    due_at = CASE WHEN wanted = $4 THEN coalesce($7, due_at) ELSE due_at END,
+    traceparents = CASE WHEN wanted = $4 THEN traceparents
+                        ELSE coalesce(nullif(traceparents[cardinality($8::varchar[]) + 1:], '{{}}'),
+                                      traceparents[cardinality(traceparents):]) END,
+    {FREE}
 WHERE {HELD}
 RETURNING wanted > sent AND due_at <= $6
 """  # noqa: S608 -- constants of this module
@@ -93,7 +102,7 @@ class Claimed:
     is_unknown: bool
     confirm_at: datetime | None
     failures: int
-    traceparent: str | None
+    traceparents: Sequence[str]
     lease: Lease
 
     @property
@@ -122,11 +131,12 @@ async def mark(
 ) -> None:
     """Want these contacts, each with its trace, delivered to every platform; in the commit that says why.
 
-    A live row is due at once, one that waits for its retry goes on waiting. The row keeps the latest
-    mark's trace, since the next delivery certainly carries that change. Rows are taken in order of
-    their key, so that two who mark never wait for each other in a circle.
+    A live row is due at once, one that waits for its retry goes on waiting. The row keeps the traces of
+    all marks that the next delivery serves. Rows are taken in order of their key, so that two who mark
+    never wait for each other in a circle.
     """
-    await connection.execute(MARK, list(traceparents), list(traceparents.values()), list(platforms), now)
+    columns = (list(traceparents), list(traceparents.values()), list(platforms))
+    await connection.execute(MARK, *columns, now, MOST_TRACES - 1)
 
 
 async def claim(
@@ -155,7 +165,7 @@ async def succeed(connection: Connection, claimed: Claimed, base: Base, now: dat
     """
     confirm_at = confirmation(claimed, now)
     is_due: bool | None = await connection.fetchval(
-        SUCCEED, *claimed.key, claimed.wanted, json.dumps(base), now, confirm_at
+        SUCCEED, *claimed.key, claimed.wanted, json.dumps(base), now, confirm_at, claimed.traceparents
     )
     return is_due
 

@@ -4,8 +4,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import BigInteger, Column, Identity, SmallInteger, text
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import BigInteger, Column, Identity, SmallInteger, String, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlmodel import Field, SQLModel
 
 
@@ -17,6 +17,13 @@ def sequence() -> Any:
 def json_field(name: str, *, nullable: bool = True) -> Any:
     """Return a field for a JSON object, in a column of that name (SQLModel keeps `metadata` for itself)."""
     return Field(default=None, sa_column=Column(name, JSONB, nullable=nullable))
+
+
+def texts() -> Any:
+    """Return a field for a list of texts, empty at first."""
+    return Field(
+        default_factory=list, sa_type=ARRAY(String), sa_column_kwargs={"server_default": text("'{}'")}
+    )
 
 
 def integer(default: int) -> Any:

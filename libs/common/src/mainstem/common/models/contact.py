@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, PrimaryKeyConstraint, text
 from sqlmodel import Field, SQLModel
 
-from mainstem.common.models.columns import Leased, big_integer, json_field, sequence
+from mainstem.common.models.columns import Leased, big_integer, json_field, sequence, texts
 
 
 class Contact(SQLModel, table=True):
@@ -76,6 +76,7 @@ class Delivery(Leased, table=True):
     `base` maps what was last sent to a hash of what it said; a null hash means that the platform's state
     is not known, so that row goes again. `is_unknown` says that the last request may or may not have been
     acted on: after the next success the contact goes once more, at `confirm_at` (world time).
+    `traceparents` tells who wants it, the oldest first.
     """
 
     __tablename__ = "delivery"
@@ -91,7 +92,7 @@ class Delivery(Leased, table=True):
     base: dict[str, Any] | None = json_field("base")
     is_unknown: bool = Field(default=False, sa_column_kwargs={"server_default": text("false")})
     confirm_at: datetime | None = None
-    traceparent: str | None = None
+    traceparents: list[str] = texts()
     wanted_at: datetime
     sent_at: datetime | None = None
 

@@ -37,7 +37,7 @@ STATEMENTS = """
       base JSONB,
       is_unknown BOOLEAN DEFAULT false NOT NULL,
       confirm_at TIMESTAMP WITH TIME ZONE,
-      traceparent VARCHAR,
+      traceparents VARCHAR[] DEFAULT '{}' NOT NULL,
       wanted_at TIMESTAMP WITH TIME ZONE NOT NULL,
       sent_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (contact_id, platform)
