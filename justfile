@@ -35,6 +35,11 @@ test *args: format-check lint types floors
 check *args: format-check lint types floors
     @exec "{{bin}}"/python -m pytest -m "not slow" "$@"
 
+# Run cases of the reference, a folder or single files, against a stack of their own.
+[group("check")]
+conformance *paths:
+    @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.conformance "$@"
+
 # Say whether every file is formatted.
 [group("check")]
 format-check:
