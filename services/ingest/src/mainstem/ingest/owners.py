@@ -17,18 +17,27 @@ WITH given AS (
   SELECT account, customer, NULL AS subscription
   FROM unnest($2::varchar[], $3::varchar[]) AS customers (account, customer)
   UNION ALL
-  SELECT account, customer, id
-  FROM stripe.subscription
-  JOIN unnest($4::varchar[], $5::varchar[]) AS named (account, id) USING (account, id)
-  WHERE customer IS NOT NULL
+  SELECT named.account, found.customer, named.id
+  FROM unnest($4::varchar[], $5::varchar[]) AS named (account, id)
+  CROSS JOIN LATERAL (
+    SELECT customer FROM stripe.subscription
+    WHERE account = named.account AND id = named.id AND customer IS NOT NULL OFFSET 0
+  ) AS found
 )
 SELECT given.account, given.customer, given.subscription,
   mirror.created, mirror.description, mirror.email, mirror.metadata, owner.kind, owner.value
 FROM given
-LEFT JOIN stripe.customer AS mirror ON mirror.account = given.account AND mirror.id = given.customer
-LEFT JOIN subscription.owner
-  ON owner.provider = $1 AND owner.account = given.account AND owner.customer = given.customer
+LEFT JOIN LATERAL (
+  SELECT created, description, email, metadata FROM stripe.customer
+  WHERE account = given.account AND id = given.customer OFFSET 0
+) AS mirror ON true
+LEFT JOIN LATERAL (
+  SELECT kind, value FROM subscription.owner
+  WHERE provider = $1 AND account = given.account AND customer = given.customer OFFSET 0
+) AS owner ON true
 """
+"""`OFFSET 0` holds the planner to look up each row by its whole key: before the first ANALYZE it takes
+`account` alone for selective."""
 
 UPSERT = """
 INSERT INTO subscription.owner AS old (provider, account, customer, kind, value, created)
