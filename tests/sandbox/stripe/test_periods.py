@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.stripe.agenda import Agenda
 from mainstem.sandbox.stripe.periods import Interval, period_at, step
 
@@ -39,7 +40,7 @@ def test_each_period_begins_where_the_one_before_ends(anchor: int, interval: Int
 def test_the_agenda_yields_the_last_instant_of_each_key_in_order(
     changes: list[tuple[str, int | None]],
 ) -> None:
-    agenda, expected = Agenda(), {}
+    agenda, expected = Agenda(Archive()), {}
     for name, at in changes:
         agenda.put(("subscription", name), at)
         expected[name] = at

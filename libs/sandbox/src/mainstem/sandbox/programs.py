@@ -57,7 +57,7 @@ class Addresses:
     redis_url: str
     clock_file: Path
     folder: Path
-    """Where the world may keep what it holds."""
+    """Where the world keeps what it holds."""
 
     def base(self, name: str) -> str:
         """Return the base URL of a program."""

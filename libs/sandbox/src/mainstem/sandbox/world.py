@@ -45,6 +45,9 @@ class WorldSettings(Settings):
         "The file whose lock pauses deliveries, made if there is none.",
         default=None,
     )
+    folder: Path | None = env(
+        "MAINSTEM_SANDBOX_FOLDER", "Where what the stand-ins hold is kept; memory without it.", default=None
+    )
     database_url: SecretStr | None = env(
         "MAINSTEM_SANDBOX_DATABASE_URL", "The pipeline's database, by the sandbox's own login.", default=None
     )
@@ -151,12 +154,15 @@ def build_world(settings: WorldSettings) -> World:
     """Return the world of these settings; its webhook endpoint outlives resets.
 
     Raises:
-        OSError: the clock's file cannot be mapped.
+        OSError: the clock's file cannot be mapped, or the folder not be made.
+        sqlite3.OperationalError: another world has the folder, or it cannot be written.
         StripeError: the webhook's URL is not on loopback, or its version does not exist.
     """
     clock = MovableClock.create(settings.clock_file)
     faults = Faults()
-    stripe = StripeStandIn(clock, faults, api_key=settings.stripe_api_key.get_secret_value())
+    stripe = StripeStandIn(
+        clock, faults, api_key=settings.stripe_api_key.get_secret_value(), folder=settings.folder
+    )
     if settings.webhook_url is not None and settings.webhook_secret is not None:
         stripe.add_endpoint(
             settings.webhook_url,
@@ -166,7 +172,7 @@ def build_world(settings: WorldSettings) -> World:
     url = settings.database_url
     pipeline = None if url is None else Pipeline(url.get_secret_value())
     pause = None if settings.pause_file is None else Pause(settings.pause_file)
-    stand_ins: list[StandIn] = [stripe, AcousticStandIn(clock, settings.account())]
+    stand_ins: list[StandIn] = [stripe, AcousticStandIn(clock, settings.account(), folder=settings.folder)]
     return World(clock, stand_ins, faults, pipeline=pipeline, pause=pause)
 
 

@@ -8,25 +8,32 @@ from mainstem.sandbox.acoustic.tables import (
     MAIN_SCHEMA,
     NEWSLETTER_SCHEMA,
     PRODUCT_SCHEMA,
+    Key,
     Row,
     Table,
+    read_key,
+    write_key,
 )
+from mainstem.sandbox.archive import Archive
 
 MOST_ROWS = 100
 """How many rows one relational call may carry."""
+
+_RECIPIENT = "_recipient"
 
 
 class Holdings:
     """Every table of the account, by its id."""
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, archive: Archive | None = None) -> None:
+        self._archive = archive or Archive()
         self.main_id = account.main_table_id
-        self.main = Table(MAIN_SCHEMA)
+        self.main = Table(MAIN_SCHEMA, self._archive)
         self.relational = {
-            account.newsletter_table_id: Table(NEWSLETTER_SCHEMA),
-            account.product_table_id: Table(PRODUCT_SCHEMA),
+            account.newsletter_table_id: Table(NEWSLETTER_SCHEMA, self._archive),
+            account.product_table_id: Table(PRODUCT_SCHEMA, self._archive),
         }
-        self._recipient_ids: dict[tuple[str, ...], int] = {}
+        self._recipient_ids = {read_key(row.id): row.seq for row in self._archive.rows(_RECIPIENT)}
 
     def tables(self) -> list[Table]:
         """Return every table, the main one first."""
@@ -37,9 +44,12 @@ class Holdings:
         table = self.main if target == self.main_id else self.relational.get(target)
         return None if table is None else table.schema.name
 
-    def recipient_id(self, key: tuple[str, ...]) -> int:
+    def recipient_id(self, key: Key) -> int:
         """Return the number of a recipient: counted up, the same every time."""
-        return self._recipient_ids.setdefault(key, len(self._recipient_ids) + 1)
+        if key not in self._recipient_ids:
+            number = self._recipient_ids[key] = len(self._recipient_ids) + 1
+            self._archive.put(_RECIPIENT, write_key(key), None, seq=number)
+        return self._recipient_ids[key]
 
 
 def carry_out(holdings: Holdings, operation: Operation) -> Answer:
@@ -80,9 +90,7 @@ def _delete(holdings: Holdings, operation: Operation) -> Answer:
     return _each_row(holdings, operation, lambda table, key, _: table.delete(key))
 
 
-def _each_row(
-    holdings: Holdings, operation: Operation, act: Callable[[Table, tuple[str, ...], Row], None]
-) -> Answer:
+def _each_row(holdings: Holdings, operation: Operation, act: Callable[[Table, Key, Row], None]) -> Answer:
     table = holdings.relational.get(operation.target)
     if table is None:
         raise FaultAnswer("Table ID is not valid.")
@@ -94,7 +102,7 @@ def _each_row(
     return Done(failures=tuple(failures))
 
 
-def _try_row(table: Table, row: Row, act: Callable[[Table, tuple[str, ...], Row], None]) -> Failure | None:
+def _try_row(table: Table, row: Row, act: Callable[[Table, Key, Row], None]) -> Failure | None:
     unknown = table.unknown_column(row)
     if unknown is not None:
         return Failure(f"There is no column {unknown}", row)

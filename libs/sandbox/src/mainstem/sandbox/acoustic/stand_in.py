@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -23,17 +24,31 @@ from mainstem.sandbox.acoustic.journal import Journal
 from mainstem.sandbox.acoustic.limit import Limit, LimitMiddleware
 from mainstem.sandbox.acoustic.operations import Holdings, carry_out
 from mainstem.sandbox.acoustic.tokens import TokenRefusedError, Tokens
+from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.faults import ClosingApp
+
+_LAYOUT = 1
+"""The version of what is kept; to be raised whenever that changes its shape."""
 
 
 class AcousticStandIn:
-    """One Acoustic account that lives in memory."""
+    """One Acoustic account.
+
+    Args:
+        clock: the world's time.
+        account: its credentials and tables.
+        folder: where rows and tokens are kept, and found again by the next process; None is memory.
+
+    Raises:
+        sqlite3.OperationalError: another process has the folder, or it cannot be written.
+    """
 
     name = "acoustic"
 
-    def __init__(self, clock: Clock, account: Account, tokens: Tokens | None = None) -> None:
-        self._tokens = tokens or Tokens(account)
-        self._holdings = Holdings(account)
+    def __init__(self, clock: Clock, account: Account, *, folder: Path | None = None) -> None:
+        self._archive = Archive.inside(folder, self.name, layout=_LAYOUT)
+        self._tokens = Tokens(account, archive=self._archive)
+        self._holdings = Holdings(account, self._archive)
         self._journal = Journal(clock)
         self._limit = Limit()
         self.routes: Sequence[BaseRoute] = [
@@ -72,6 +87,7 @@ class AcousticStandIn:
         """Forget rows, calls and counts. Tokens stay good: who holds one cannot know of the reset."""
         for table in self._holdings.tables():
             table.clear()
+        self._archive.commit()
         self._journal.clear()
         self._limit.forget()
 
@@ -79,7 +95,8 @@ class AcousticStandIn:
         """Do nothing: Acoustic has no tasks beside its requests."""
 
     async def stop(self) -> None:
-        """Do nothing: Acoustic has no tasks beside its requests."""
+        """Give the folder back: Acoustic has no tasks beside its requests. Safe to repeat."""
+        self._archive.close()
 
     async def _token(self, request: Request) -> Response:
         try:
@@ -88,6 +105,7 @@ class AcousticStandIn:
             self._journal.token(request.headers, refused.error)
             content = {"error": refused.error, "error_description": refused.description}
             return JSONResponse(content, refused.status)
+        self._archive.commit()
         self._journal.token(request.headers, "success")
         return JSONResponse(answer)
 
@@ -108,6 +126,7 @@ class AcousticStandIn:
 
     def _carry_out(self, request: Request, operation: Operation) -> Answer:
         answer = carry_out(self._holdings, operation)
+        self._archive.commit()
         table = self._holdings.find_name(operation.target)
         self._journal.operation(request.headers, operation, table, answer)
         return answer

@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
+import msgspec
+
+from mainstem.sandbox.archive import Archive
+
 AMO = "add_on_ids display_name email_opt_in language last_login location profile_url user user_id username"
 FXA = "id account_deleted lang login_date first_service created_date primary_email"
 NEWSLETTER_FLAGS = (
@@ -28,6 +32,9 @@ PRODUCT = (
 
 Row = dict[str, str]
 """A row's columns by name; an empty value stands for none."""
+
+Key = tuple[str, ...]
+"""The values of a row's key columns."""
 
 
 def _prefixed(prefix: str, names: str) -> list[str]:
@@ -59,37 +66,54 @@ NEWSLETTER_SCHEMA = Schema("newsletter", frozenset(NEWSLETTER.split()), ("email_
 PRODUCT_SCHEMA = Schema("product", frozenset(PRODUCT.split()), ("email_id", "product_id"))
 
 
-class Table:
-    """The rows of one table by their key; every value is text, as on the wire."""
+def write_key(key: Key) -> str:
+    """Return a key as the archive has it."""
+    return msgspec.json.encode(key).decode()
 
-    def __init__(self, schema: Schema) -> None:
+
+def read_key(text: str) -> Key:
+    """Return the key of a row of the archive."""
+    return msgspec.json.decode(text, type=Key)
+
+
+class Table:
+    """The rows of one table by their key, kept in the archive; every value is text, as on the wire."""
+
+    def __init__(self, schema: Schema, archive: Archive) -> None:
         self.schema = schema
-        self._rows: dict[tuple[str, ...], Row] = {}
+        self._archive = archive
+        self._rows: dict[Key, Row] = {
+            read_key(row.id): msgspec.json.decode(row.body, type=Row) for row in archive.rows(schema.name)
+        }
 
     def unknown_column(self, row: Row) -> str | None:
         """Return the first column of the row that the table lacks, or None; names are case-sensitive."""
         return next((name for name in row if name not in self.schema.columns), None)
 
-    def find_key(self, row: Row) -> tuple[str, ...] | None:
+    def find_key(self, row: Row) -> Key | None:
         """Return the row's key, or None where a part of it is missing or empty."""
         key = tuple(row.get(name, "") for name in self.schema.key)
         return key if all(key) else None
 
-    def __contains__(self, key: tuple[str, ...]) -> bool:
+    def __contains__(self, key: Key) -> bool:
         """Return whether a row stands under the key."""
         return key in self._rows
 
-    def upsert(self, key: tuple[str, ...], row: Row) -> None:
+    def upsert(self, key: Key, row: Row) -> None:
         """Set the given columns of the row, and leave its others as they are. Safe to repeat."""
-        self._rows.setdefault(key, {}).update(row)
+        held = self._rows.setdefault(key, {})
+        held.update(row)
+        self._archive.put(self.schema.name, write_key(key), held)
 
-    def delete(self, key: tuple[str, ...]) -> None:
+    def delete(self, key: Key) -> None:
         """Remove the row, if there is one. Safe to repeat."""
         self._rows.pop(key, None)
+        self._archive.drop(self.schema.name, write_key(key))
 
     def clear(self) -> None:
         """Remove every row."""
         self._rows.clear()
+        self._archive.clear(self.schema.name)
 
     def as_json(self) -> dict[str, Any]:
         """Return the rows nested by the parts of their key, in order of key."""

@@ -6,7 +6,10 @@ import secrets
 import time
 from collections.abc import Callable, Mapping
 
+import msgspec
+
 from mainstem.sandbox.acoustic.account import Account
+from mainstem.sandbox.archive import Archive
 
 LIFETIME_SECONDS = 14_400
 REISSUE_AFTER_SECONDS = 10_800
@@ -14,6 +17,9 @@ REISSUE_AFTER_SECONDS = 10_800
 
 https://developer.goacoustic.com/acoustic-campaign/reference/oauth-token-creation-in-php
 """
+
+
+_KIND = "_token"
 
 
 class TokenRefusedError(Exception):
@@ -27,12 +33,24 @@ class TokenRefusedError(Exception):
 
 
 class Tokens:
-    """The tokens granted so far. They live by machine time, whatever the world's clock does."""
+    """The tokens granted so far, kept in the archive.
 
-    def __init__(self, account: Account, machine_time: Callable[[], float] = time.monotonic) -> None:
+    They live by machine time, whatever the world's clock does: since 1970, for those who outlive a machine.
+    """
+
+    def __init__(
+        self,
+        account: Account,
+        machine_time: Callable[[], float] = time.time,
+        *,
+        archive: Archive | None = None,
+    ) -> None:
         self._account = account
         self._machine_time = machine_time
-        self._granted: dict[str, float] = {}
+        self._archive = archive or Archive()
+        self._granted = {
+            row.id: msgspec.json.decode(row.body, type=float) for row in self._archive.rows(_KIND)
+        }
 
     def grant(self, form: Mapping[str, str]) -> dict[str, str | int]:
         """Return OAuth's answer to a request for a token.
@@ -68,6 +86,7 @@ class Tokens:
                 return token, granted
         token = secrets.token_urlsafe(24)
         self._granted[token] = now
+        self._archive.put(_KIND, token, now)
         return token, now
 
 

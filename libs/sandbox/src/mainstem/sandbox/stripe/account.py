@@ -4,15 +4,18 @@ import random
 import string
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from mainstem.common.clock import Clock
+from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.stripe import shapes, versions
 from mainstem.sandbox.stripe.agenda import Agenda
 from mainstem.sandbox.stripe.compose import snapshot
+from mainstem.sandbox.stripe.deliveries import Deliveries
 from mainstem.sandbox.stripe.due import due_at
-from mainstem.sandbox.stripe.store import Json, Shelf, Store
+from mainstem.sandbox.stripe.history import Cause, Event, History
+from mainstem.sandbox.stripe.store import Json, Store
 
 _LETTERS = string.ascii_letters + string.digits
 _RANDOM = random.SystemRandom()
@@ -45,29 +48,6 @@ class Dunning:
     """The subscription's status after the last attempt."""
 
 
-@dataclass(frozen=True)
-class Cause:
-    """The request that made something happen; both None for what happened by itself."""
-
-    request_id: str | None = None
-    idempotency_key: str | None = None
-
-
-@dataclass
-class Event:
-    """Something that happened, with what the object showed after it and, of a change, before it."""
-
-    id: str
-    type: str
-    created: int
-    api_version: str
-    cause: Cause
-    after: bytes
-    before: bytes | None
-    waiting: set[str] = field(default_factory=set)
-    """The ids of the webhook endpoints that have not confirmed it yet."""
-
-
 def new_id(prefix: str, *, length: int = 24) -> str:
     """Return an id as Stripe makes them."""
     return f"{prefix}_{''.join(_RANDOM.choices(_LETTERS, k=length))}"
@@ -80,16 +60,25 @@ class Account:
         clock: the world's time.
         api_version: the version in whose shapes the account's own events are kept.
         dunning: what is done about unpaid invoices.
+        archive: where all of it is kept; what stands there is recalled. None is memory. Whoever takes a
+            step commits it.
     """
 
     def __init__(
-        self, clock: Clock, *, api_version: str = versions.TODAY, dunning: Dunning | None = None
+        self,
+        clock: Clock,
+        *,
+        api_version: str = versions.TODAY,
+        dunning: Dunning | None = None,
+        archive: Archive | None = None,
     ) -> None:
         self.api_version = versions.check(api_version)
         self.dunning = dunning or Dunning()
-        self.store = Store()
-        self.events: Shelf[Event] = Shelf()
-        self.agenda = Agenda()
+        self.archive = archive or Archive()
+        self.store = Store(self.archive)
+        self.events = History(self.archive)
+        self.agenda = Agenda(self.archive)
+        self.deliveries = Deliveries(self.archive, self.events)
         self.cause = Cause()
         self.tell: Callable[[Event], None] = _tell_nobody
         self._clock = clock
@@ -137,7 +126,7 @@ class Account:
             after=snapshot(self.store, held),
             before=before,
         )
-        self.events.add(event.id, event)
+        self.events.record(event)
         self.agenda.put((held["object"], held["id"]), due_at(held))
         self.tell(event)
 

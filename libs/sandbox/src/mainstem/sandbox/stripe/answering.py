@@ -14,12 +14,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstem.sandbox.stripe import calendar, form, params, shapes, versions
-from mainstem.sandbox.stripe.account import Account, Cause, Event, new_id
+from mainstem.sandbox.stripe.account import Account, new_id
 from mainstem.sandbox.stripe.compose import composed, listed
 from mainstem.sandbox.stripe.errors import StripeError
 from mainstem.sandbox.stripe.events import rendered
 from mainstem.sandbox.stripe.expand import expand
 from mainstem.sandbox.stripe.form import Tree
+from mainstem.sandbox.stripe.history import Cause, Event
 from mainstem.sandbox.stripe.idempotency import Answer, Keys
 from mainstem.sandbox.stripe.paging import Page
 from mainstem.sandbox.stripe.store import Json
@@ -49,7 +50,7 @@ class Edge:
     def __init__(self, account: Account, api_key: str) -> None:
         self._account = account
         self._api_key = api_key
-        self._keys = Keys()
+        self._keys = Keys(account.archive)
         self.received: deque[Json] = deque(maxlen=_REMEMBERED_REQUESTS)
 
     async def answer(self, request: Request, handler: Handler) -> Response:
@@ -63,6 +64,9 @@ class Edge:
         except StripeError as error:
             version = self._account.api_version
             answer = _refused(error, request_id)
+        finally:
+            # Before anything else can run: what is answered and what is sent has been kept.
+            self._account.archive.commit()
         self._note(request, await request.body(), answer, request_id)
         return _response(request, answer, request_id, version)
 
@@ -153,12 +157,13 @@ def present(account: Account, result: Any, era: Era, paths: list[str]) -> Json:
         held = account.store.find(kind, given) or account.store.stub(kind, given)
         return None if held is None else show(held)
 
-    if isinstance(result, Page):
-        page = Page(result.url, [show(held) for held in result.data], result.has_more)
-        answer = listed(page)
-    else:
-        answer = show(result)
-    expand(answer, paths, lookup)
+    with account.store.read_only():
+        if isinstance(result, Page):
+            page = Page(result.url, [show(held) for held in result.data], result.has_more)
+            answer = listed(page)
+        else:
+            answer = show(result)
+        expand(answer, paths, lookup)
     return answer
 
 

@@ -12,14 +12,15 @@ from mainstem.sandbox.stripe.store import Json
 def pending_items(account: Account, customer: str, subscription: str | None, currency: str) -> list[Json]:
     """Return the invoice items that the next invoice of this subscription (None: of none) takes up."""
     mine = (None, subscription)
-    return [
-        item
-        for item in account.store.shelf("invoiceitem")
-        if item["invoice"] is None
-        and item["customer"] == customer
-        and item["subscription"] in mine
-        and item["currency"] == currency
-    ]
+    return account.store.select(
+        "invoiceitem",
+        lambda item: (
+            item["invoice"] is None
+            and item["customer"] == customer
+            and item["subscription"] in mine
+            and item["currency"] == currency
+        ),
+    )
 
 
 def draft(account: Account, subscription: Json, reason: str, *, period: Period) -> Json:

@@ -55,6 +55,11 @@ _BY_NAME = {card.name: card for card in CARDS}
 _BY_NUMBER = {card.number: card for card in CARDS}
 
 
+def by_name(name: str) -> Card:
+    """Return the card of this name, which there is."""
+    return _BY_NAME[name]
+
+
 def by_method(given: str) -> Card | None:
     """Return the card that a test payment method such as `pm_card_visa` stands for, None if it is none."""
     return _BY_NAME.get(given.removeprefix("pm_card_")) if given.startswith("pm_card_") else None

@@ -197,14 +197,13 @@ def _claim_lookup_key(account: Account, wanted: dict[str, Any], holder: str | No
     transfer = wanted.pop("transfer_lookup_key", False)
     if key is None:
         return
-    for price in account.store.shelf("price"):
-        if price["lookup_key"] == key and price["id"] != holder:
-            if not transfer:
-                raise StripeError(
-                    f"A price (`{price['id']}`) already uses that lookup key.", param="lookup_key"
-                )
-            with account.changing(price, "price.updated"):
-                price["lookup_key"] = None
+    for price in account.store.select(
+        "price", lambda price: price["lookup_key"] == key and price["id"] != holder
+    ):
+        if not transfer:
+            raise StripeError(f"A price (`{price['id']}`) already uses that lookup key.", param="lookup_key")
+        with account.changing(price, "price.updated"):
+            price["lookup_key"] = None
 
 
 def update_price(account: Account, given: str, tree: Tree) -> Json:

@@ -87,12 +87,11 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     """Delete a customer for ever, and end its subscriptions at once."""
     params.read(tree, {})
     customer = account.store.get("customer", given)
-    for subscription in account.store.shelf("subscription"):
-        if subscription["customer"] == given and ending.is_live(subscription):
+    for subscription in account.store.select("subscription", lambda held: bool(held["customer"] == given)):
+        if ending.is_live(subscription):
             ending.end(account, subscription, reason="cancellation_requested")
-    for method in account.store.shelf("payment_method"):
-        if method["customer"] == given:
-            method["customer"] = None
+    for method in account.store.select("payment_method", lambda held: bool(held["customer"] == given)):
+        method["customer"] = None
     account.record("customer.deleted", customer)
     return account.store.remove(customer)
 

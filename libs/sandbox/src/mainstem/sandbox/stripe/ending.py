@@ -23,10 +23,11 @@ def end(account: Account, subscription: Json, *, reason: str) -> None:
     }
     _give_reason(subscription, reason)
     account.record("customer.subscription.deleted", subscription)
-    for invoice in account.store.shelf("invoice"):
-        if invoice["subscription"] == subscription["id"] and invoice["status"] == "open":
-            with account.changing(invoice, "invoice.updated"):
-                invoice |= {"auto_advance": False, "next_payment_attempt": None}
+    for invoice in account.store.select(
+        "invoice", lambda held: held["subscription"] == subscription["id"] and held["status"] == "open"
+    ):
+        with account.changing(invoice, "invoice.updated"):
+            invoice |= {"auto_advance": False, "next_payment_attempt": None}
 
 
 def _end_later(account: Account, subscription: Json, at: int | None = None) -> None:

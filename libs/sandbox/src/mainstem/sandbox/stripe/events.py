@@ -6,9 +6,10 @@ from typing import Any
 import msgspec
 
 from mainstem.sandbox.stripe import paging, params, shapes, versions
-from mainstem.sandbox.stripe.account import Account, Event
+from mainstem.sandbox.stripe.account import Account
 from mainstem.sandbox.stripe.errors import StripeError, no_such
 from mainstem.sandbox.stripe.form import Tree
+from mainstem.sandbox.stripe.history import Event
 from mainstem.sandbox.stripe.paging import Page
 from mainstem.sandbox.stripe.params import Fields
 from mainstem.sandbox.stripe.store import Json

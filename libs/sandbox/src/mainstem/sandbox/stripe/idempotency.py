@@ -7,11 +7,15 @@ https://docs.stripe.com/api/idempotent_requests
 from dataclasses import dataclass
 from http import HTTPStatus
 
+import msgspec
+
+from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.stripe.errors import StripeError
 
 KEPT_SECONDS = 86_400
 """How long a key is remembered, in world time."""
 
+_KIND = "_key"
 _LONGEST_KEY = 255
 _MOST_KEYS = 10_000
 """How many keys are remembered; the oldest of more are forgotten before their time."""
@@ -28,6 +32,7 @@ class Answer:
 
 @dataclass
 class _Entry:
+    number: int
     at: int
     endpoint: str
     parameters: bytes | None = None
@@ -35,10 +40,15 @@ class _Entry:
 
 
 class Keys:
-    """The keys that were used of late."""
+    """The keys that were used of late; those that have an answer are kept in the archive with it."""
 
-    def __init__(self) -> None:
+    def __init__(self, archive: Archive) -> None:
+        self._archive = archive
         self._entries: dict[str, _Entry] = {}
+        self._count = 0
+        for row in archive.rows(_KIND):
+            self._entries[row.id] = msgspec.json.decode(row.body, type=_Entry)
+            self._count = row.seq
 
     def begin(self, key: str, endpoint: str, now: int) -> Answer | None:
         """Take the key for a request. Return the answer to give again if it was used before.
@@ -51,7 +61,8 @@ class Keys:
             raise StripeError(f"Idempotency keys may be at most {_LONGEST_KEY} characters long.")
         entry = self._entries.get(key)
         if entry is None:
-            self._entries[key] = _Entry(now, endpoint)
+            self._count += 1
+            self._entries[key] = _Entry(self._count, now, endpoint)
             return None
         if entry.endpoint != endpoint:
             raise _mismatch(key, "for the same endpoint they were first used for")
@@ -83,6 +94,7 @@ class Keys:
         """Give this answer from now on."""
         if (entry := self._entries.get(key)) is not None:
             entry.answer = answer
+            self._archive.put(_KIND, key, entry, seq=entry.number)
 
     def release(self, key: str) -> None:
         """Forget a key whose request changed nothing; one that has an answer keeps it."""
@@ -97,6 +109,7 @@ class Keys:
             if entry.at > now - KEPT_SECONDS and len(self._entries) <= _MOST_KEYS:
                 return
             del self._entries[key]
+            self._archive.drop(_KIND, key)
 
 
 def _mismatch(key: str, words: str) -> StripeError:

@@ -77,9 +77,8 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     invoice = account.store.get("invoice", given)
     if invoice["status"] != "draft" or invoice["subscription"] is not None:
         raise StripeError("You can only delete draft invoices that are not part of a subscription.")
-    for item in account.store.shelf("invoiceitem"):
-        if item["invoice"] == given:
-            item["invoice"] = None
+    for item in account.store.select("invoiceitem", lambda held: bool(held["invoice"] == given)):
+        item["invoice"] = None
     account.record("invoice.deleted", invoice)
     return account.store.remove(invoice)
 

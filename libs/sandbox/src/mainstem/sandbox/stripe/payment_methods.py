@@ -146,7 +146,7 @@ def detach(account: Account, given: str, tree: Tree) -> Json:
 
 def method_card(method: Json | None) -> Card:
     """Return the test card behind a payment method that is held."""
-    return cards.CARDS[0] if method is None else method["_card"]
+    return cards.CARDS[0] if method is None else cards.by_name(method["_card"])
 
 
 def _forget(account: Account, method: Json) -> None:
@@ -154,14 +154,15 @@ def _forget(account: Account, method: Json) -> None:
     if customer is not None and customer["invoice_settings"]["default_payment_method"] == method["id"]:
         with account.changing(customer, "customer.updated"):
             customer["invoice_settings"]["default_payment_method"] = None
-    for subscription in account.store.shelf("subscription"):
-        if subscription["default_payment_method"] == method["id"]:
-            with account.changing(subscription, "customer.subscription.updated"):
-                subscription["default_payment_method"] = None
+    for subscription in account.store.select(
+        "subscription", lambda held: bool(held["default_payment_method"] == method["id"])
+    ):
+        with account.changing(subscription, "customer.subscription.updated"):
+            subscription["default_payment_method"] = None
 
 
 def _of_card(account: Account, card: Card, expiry: dict[str, int]) -> Json:
-    method = account.new("payment_method", type="card", allow_redisplay="unspecified", _card=card)
+    method = account.new("payment_method", type="card", allow_redisplay="unspecified", _card=card.name)
     this_year = 1970 + account.now // _SECONDS_A_YEAR
     method["card"] |= {
         "brand": card.brand,

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from http import HTTPStatus
+from pathlib import Path
 from typing import Any
 
 from starlette.requests import Request
@@ -11,6 +12,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mainstem.common.clock import Clock
+from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.faults import Faults
 from mainstem.sandbox.standin import Order
 from mainstem.sandbox.stripe import calendar, versions, webhook_endpoints
@@ -21,6 +23,9 @@ from mainstem.sandbox.stripe.errors import StripeError
 from mainstem.sandbox.stripe.store import Json
 from mainstem.sandbox.stripe.versions import Era
 from mainstem.sandbox.stripe.webhooks import Patience, Sender
+
+_LAYOUT = 1
+"""The version of what is kept; to be raised whenever that changes its shape."""
 
 _EVERY_METHOD = ["DELETE", "GET", "PATCH", "POST", "PUT"]
 
@@ -35,6 +40,10 @@ class StripeStandIn:
         api_version: the account's version, for requests and endpoints that name none.
         dunning: what is done about unpaid invoices.
         patience: when a webhook has failed and is sent again, in machine time.
+        folder: where all of it is kept, and found again by the next process; None is memory.
+
+    Raises:
+        sqlite3.OperationalError: another process has the folder, or it cannot be written.
     """
 
     name = "stripe"
@@ -48,8 +57,12 @@ class StripeStandIn:
         api_version: str = versions.TODAY,
         dunning: Dunning | None = None,
         patience: Patience | None = None,
+        folder: Path | None = None,
     ) -> None:
-        self._make_account = partial(Account, clock, api_version=api_version, dunning=dunning)
+        self._archive = Archive.inside(folder, self.name, layout=_LAYOUT)
+        self._make_account = partial(
+            Account, clock, api_version=api_version, dunning=dunning, archive=self._archive
+        )
         self._faults = faults
         self._api_key = api_key
         self._patience = patience
@@ -84,14 +97,21 @@ class StripeStandIn:
     ) -> str:
         """Register a webhook endpoint that outlives `reset`, and return its id.
 
+        The nth one that is registered in a process is the nth one of the process before.
+
         Raises:
             StripeError: the URL is not on loopback, or there is no such version.
         """
         wanted: Json = {"enabled_events": list(enabled_events), "url": url}
         if api_version is not None:
             wanted["api_version"] = api_version
-        endpoint = webhook_endpoints.create(self.account, wanted, secret=secret)
+        given = self._stand(len(self._standing), wanted, secret)
         self._standing.append((wanted, secret))
+        return given
+
+    def _stand(self, number: int, wanted: Json, secret: str) -> str:
+        endpoint = webhook_endpoints.stand(self.account, wanted, secret=secret, number=number)
+        self._archive.commit()
         return str(endpoint["id"])
 
     def next_due(self) -> datetime | None:
@@ -101,7 +121,10 @@ class StripeStandIn:
 
     async def fall_due(self, at: datetime) -> None:
         """Do all that is due at `at` or before, each thing at its own instant."""
-        calendar.fall_due(self.account, int(at.timestamp()))
+        try:
+            calendar.fall_due(self.account, int(at.timestamp()))
+        finally:
+            self._archive.commit()
 
     async def drain(self) -> None:
         """Return when every webhook queued now is answered, or has failed and waits for its retry."""
@@ -138,9 +161,11 @@ class StripeStandIn:
     async def reset(self) -> None:
         """Forget everything but the endpoints that `add_endpoint` registered; safe to repeat."""
         await self._sender.stop()
+        self._archive.clear()
         self._begin()
-        for wanted, secret in self._standing:
-            webhook_endpoints.create(self.account, wanted, secret=secret)
+        for number, (wanted, secret) in enumerate(self._standing):
+            self._stand(number, wanted, secret)
+        self._archive.commit()
         if self._running:
             self._sender.start()
 
@@ -150,9 +175,10 @@ class StripeStandIn:
         self._sender.start()
 
     async def stop(self) -> None:
-        """Stop sending webhooks; safe to repeat."""
+        """Stop sending webhooks, and give the folder back, which is for good; safe to repeat."""
         self._running = False
         await self._sender.stop()
+        self._archive.close()
 
 
 def _unrecognized(call: Call) -> Any:

@@ -52,15 +52,34 @@ _UPDATE: Fields = {
 _CREATE: Fields = {**_UPDATE, "api_version": _version}
 
 
-def create(account: Account, given: Tree, *, secret: str | None = None) -> Json:
+def create(account: Account, given: Tree) -> Json:
     """Make an endpoint, and return it with its secret, which is shown this once."""
+    secret = new_id("whsec", length=32)
+    return {**_create(account, _read(given), secret), "secret": secret}
+
+
+def stand(account: Account, given: Tree, *, secret: str, number: int) -> Json:
+    """Return the endpoint of this number, one of those that stand: changed to be this one, or made."""
+    wanted = _read(given)
+    for endpoint in account.store.select("webhook_endpoint", lambda held: held["_standing"] == number):
+        endpoint |= {"api_version": None, "_secret": secret}
+        _apply(endpoint, wanted)
+        return endpoint
+    return _create(account, wanted, secret, number)
+
+
+def _read(given: Tree) -> dict[str, Any]:
     wanted = params.read(given, _CREATE, required=("url", "enabled_events"))
     if not wanted["enabled_events"]:
         raise StripeError("Invalid array: enabled_events may not be empty.", param="enabled_events")
-    secret = secret or new_id("whsec", length=32)
-    endpoint = account.new("webhook_endpoint", api_version=None, status="enabled", _secret=secret)
+    return wanted
+
+
+def _create(account: Account, wanted: dict[str, Any], secret: str, number: int | None = None) -> Json:
+    facts = {"api_version": None, "status": "enabled", "_secret": secret, "_standing": number}
+    endpoint = account.new("webhook_endpoint", **facts)
     _apply(endpoint, wanted)
-    return {**endpoint, "secret": secret}
+    return endpoint
 
 
 def update(account: Account, given: str, tree: Tree) -> Json:
@@ -75,7 +94,7 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     params.read(tree, {})
     endpoint = account.store.remove(account.store.get("webhook_endpoint", given))
     for event in account.events:
-        event.waiting.discard(given)
+        account.deliveries.confirm(event, given)
     return endpoint
 
 

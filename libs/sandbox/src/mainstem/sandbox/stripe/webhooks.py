@@ -18,8 +18,10 @@ import msgspec
 
 from mainstem.sandbox.faults import Fault, Faults, Kind
 from mainstem.sandbox.standin import Order
-from mainstem.sandbox.stripe.account import Account, Event
+from mainstem.sandbox.stripe.account import Account
+from mainstem.sandbox.stripe.deliveries import Delivery
 from mainstem.sandbox.stripe.events import rendered
+from mainstem.sandbox.stripe.history import Event
 from mainstem.sandbox.stripe.store import Json
 from mainstem.sandbox.stripe.webhook_endpoints import interested
 
@@ -49,15 +51,6 @@ class Patience:
         return float(min(self.longest_seconds, self.first_seconds * 2 ** (failed - 1)))
 
 
-@dataclass
-class Delivery:
-    """One event on its way to one endpoint."""
-
-    event: Event
-    endpoint: str
-    failed: int = 0
-
-
 def signature(secret: str, body: bytes, at: int) -> str:
     """Return the `Stripe-Signature` of a body that is sent at this machine time, in seconds."""
     digest = hmac.new(secret.encode(), b"%d." % at + body, hashlib.sha256).hexdigest()
@@ -77,13 +70,24 @@ class Sender:
         self._tasks: set[asyncio.Task[None]] = set()
         self._retries: dict[int, asyncio.TimerHandle] = {}
         self._held: list[Delivery] | None = None
+        self._recall()
         account.tell = self.tell
+
+    def _recall(self) -> None:
+        """Take up what the account keeps; what waited for a retry, or was under way, is sent anew."""
+        deliveries = self._account.deliveries
+        self._held = [] if deliveries.is_holding else None
+        for delivery, state in deliveries.recall():
+            if state == "held" and self._held is not None:
+                self._held.append(delivery)
+            elif state != "given_up":
+                self._queues[delivery.endpoint].append(delivery)
 
     def tell(self, event: Event) -> None:
         """Queue an event for every endpoint that wants its type."""
         for endpoint in interested(self._account, event.type):
-            event.waiting.add(endpoint["id"])
             delivery = Delivery(event, endpoint["id"])
+            self._account.deliveries.begin(delivery, "due" if self._held is None else "held")
             if self._held is None:
                 self._queue(delivery)
             else:
@@ -98,8 +102,8 @@ class Sender:
             self._pump(endpoint)
 
     async def stop(self) -> None:
-        """Stop sending and forget what was not sent; safe to repeat."""
-        self.clear()
+        """Stop sending; what was not confirmed is the archive's alone from now on. Safe to repeat."""
+        self._forget()
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -108,8 +112,7 @@ class Sender:
             await self._client.aclose()
             self._client = None
 
-    def clear(self) -> None:
-        """Forget what is queued, held or waits for a retry; what is under way goes on."""
+    def _forget(self) -> None:
         for retry in self._retries.values():
             retry.cancel()
         self._retries.clear()
@@ -130,6 +133,8 @@ class Sender:
         """Keep back what happens from now on; safe to repeat."""
         if self._held is None:
             self._held = []
+            self._account.deliveries.hold(is_holding=True)
+            self._account.archive.commit()
 
     def held(self) -> int:
         """Return how many deliveries are kept back."""
@@ -141,6 +146,10 @@ class Sender:
         Return how many deliveries were kept back. What happens from now on is sent at once.
         """
         held, self._held = self._held or [], None
+        for delivery in held:
+            self._account.deliveries.keep(delivery, "due")
+        self._account.deliveries.hold(is_holding=False)
+        self._account.archive.commit()
         for delivery in held if order == "recorded" else held[::-1]:
             for _ in range(times):
                 await self._spawn(self._deliver(Delivery(delivery.event, delivery.endpoint)))
@@ -175,9 +184,10 @@ class Sender:
             return
         fault = self._faults.match(TARGET, "POST", endpoint["url"])
         if await self._send(self._client, endpoint, delivery.event, fault):
-            delivery.event.waiting.discard(delivery.endpoint)
+            self._account.deliveries.confirm(delivery.event, delivery.endpoint)
         else:
             self._retry(delivery)
+        self._account.archive.commit()
 
     async def _send(
         self, client: httpx.AsyncClient, endpoint: Json, event: Event, fault: Fault | None
@@ -211,6 +221,7 @@ class Sender:
     def _retry(self, delivery: Delivery) -> None:
         delivery.failed += 1
         wait = self._patience.wait(delivery.failed)
+        self._account.deliveries.keep(delivery, "given_up" if wait is None else "due")
         if wait is None:
             return
         self._retries[id(delivery)] = asyncio.get_running_loop().call_later(wait, self._again, delivery)
