@@ -2,6 +2,8 @@ import subprocess
 import sys
 from contextlib import suppress
 from datetime import UTC, datetime
+from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID
 
 import asyncpg
@@ -9,7 +11,14 @@ import pytest
 from servers import Database
 from sqlmodel import select
 
-from mainstem.common.database import Transactions, driver_url, open_database, open_pool, plain, plain_url
+from mainstem.common.database import (
+    Transactions,
+    driver_url,
+    open_database,
+    open_pool,
+    plain,
+    plain_url,
+)
 from mainstem.common.models.contact import Contact
 from mainstem.sandbox.servers.ports import Ports
 
@@ -108,6 +117,26 @@ async def test_a_process_starts_while_the_database_is_away(ports: Ports) -> None
             with pytest.raises(OSError, match="Connect call failed"):
                 async with transactions.transaction():
                     pass
+
+
+@pytest.mark.parametrize("open_any", [open_pool, open_database])
+async def test_a_connection_that_was_lost_is_not_handed_out_again(database: Database, open_any: Any) -> None:
+    async with open_any(database.urls["sync"], name="test", size=1) as transactions:
+        with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError)):
+            async with transactions.transaction() as connection:
+                await connection.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+        async with transactions.transaction() as connection:
+            assert await connection.fetchval(COUNT) == 0
+
+
+@pytest.mark.parametrize("open_any", [open_pool, open_database])
+async def test_a_refused_connection_raises_the_drivers_own_error(database: Database, open_any: Any) -> None:
+    url = urlsplit(database.urls["sync"])
+    stranger = url._replace(netloc=f"nobody:wrong@{url.hostname}:{url.port}").geturl()
+    async with open_any(stranger, name="test") as transactions:
+        with pytest.raises(asyncpg.InvalidAuthorizationSpecificationError):
+            async with transactions.transaction():
+                pass
 
 
 async def test_postgres_shows_which_process_a_connection_belongs_to(database: Database) -> None:

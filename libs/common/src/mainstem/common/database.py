@@ -84,11 +84,29 @@ class Database:
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
-        """Give a plain connection in a transaction: commits at the end, rolls back on an error."""
-        async with self._engine.connect() as outer:
+        """Give a plain connection in a transaction: commits at the end, rolls back on an error.
+
+        It raises what a `Pool` raises, also when Postgres takes no connection.
+        """
+        async with self._connect() as outer:
             connection = await _driver_connection(outer)
             async with connection.transaction():
                 yield connection
+
+    @asynccontextmanager
+    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+        from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 -- no ORM unless asked
+
+        outer = self._engine.connect()
+        try:
+            await outer.start()
+        except DBAPIError as error:
+            # Whoever runs plain SQL knows the driver's errors, not SQLAlchemy's.
+            raise error.driver_exception from None
+        try:
+            yield outer
+        finally:
+            await outer.close()
 
 
 @asynccontextmanager
