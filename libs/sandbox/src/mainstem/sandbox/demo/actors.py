@@ -113,10 +113,11 @@ async def open_actors(stack: Stack) -> AsyncIterator[Actors]:
     """Open everyone's connections to a running stack."""
     # The SDK's telemetry would leave a file in the home of whoever plays.
     stripe.enable_telemetry = False
+    http = stripe.HTTPXClient()
     seller = stripe.StripeClient(
         stack.stripe.api_key,
         base_addresses={"api": stack.stripe.api_base},
-        http_client=stripe.HTTPXClient(),
+        http_client=http,
         max_network_retries=0,
     )
     database = await asyncpg.connect(stack.database_url)
@@ -128,6 +129,7 @@ async def open_actors(stack: Stack) -> AsyncIterator[Actors]:
             yield Actors(Caller(gateway, stack.clients["demo"]), World(sandbox), seller, database)
     finally:
         await database.close()
+        await http.close_async()  # type: ignore[no-untyped-call]  # the SDK does not say
 
 
 def _expect(answer: httpx.Response, status: int) -> dict[str, Any]:
