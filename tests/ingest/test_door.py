@@ -188,6 +188,10 @@ ODD_BODIES = {
     "a NUL elsewhere": events.event("customer.created", events.customer(name="\0")),
     "half a surrogate elsewhere": events.event("customer.created", events.customer(name="\ud800")),
     "an odd time": events.event("customer.created", events.customer(), at="now", one="evt_1"),  # type: ignore[arg-type]
+    "the year 10000": events.event("customer.created", events.customer(), at=253_402_300_800, one="evt_1"),
+    "a customer of the year 10000": events.event(
+        "customer.created", events.customer(created=253_402_300_800), one="evt_1"
+    ),
     "a time beyond all times": events.event("customer.created", events.customer(), at=10**18, one="evt_1"),
     "an odd version": events.event("customer.created", events.customer(), api_version="\0"),
 }

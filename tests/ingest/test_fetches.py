@@ -1,5 +1,6 @@
 """Fetch mode against the stand-in for Stripe, over HTTP."""
 
+import json
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -250,3 +251,14 @@ async def test_a_bare_object_that_stripe_knows_as_deleted_is_gone(ingest: Ingest
     assert (row["id"], row["deleted"]) == (customer.id, True)
     (other,) = await ingest.rows("SELECT last_error FROM inbox.event WHERE status <> 'done'")
     assert "livemode" in other["last_error"]
+
+
+async def test_an_answer_about_another_object_is_refused(ingest: Ingest, provider: Provider) -> None:
+    customer = await provider.shop.customer(card=None)
+    await ingest.record(hint("customer.updated", "customer", customer.id))
+    other = json.dumps(events.customer("cus_other"))
+    provider.world.faults.add(Fault("stripe", Kind.STATUS, path=customer.id, status=200, body=other))
+    await (await provider.pipeline(ingest)).work()
+    (row,) = await ingest.rows("SELECT status, last_error FROM inbox.event")
+    assert row == {"status": "received", "last_error": "customer: another one came than was asked for"}
+    assert await ingest.table("customer") == []

@@ -93,7 +93,11 @@ class Commit:
 
 
 def _concerned(changes: Iterable[Change]) -> set[CustomerKey]:
-    """Return the customers whose products the changes may change: a bill changes none."""
+    """Return the customers whose products the changes may change.
+
+    A bill changes none, and neither does a price by itself: its product, amount, currency and interval stay
+    as they were made. https://docs.stripe.com/api/prices/update
+    """
     found = set()
     for one in changes:
         if one.snapshot.table == "customer":

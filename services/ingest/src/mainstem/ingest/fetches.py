@@ -9,11 +9,11 @@ from datetime import datetime
 from mainstem.common import telemetry
 from mainstem.common.database import Transactions
 from mainstem.ingest.inbox import Event, Failure, Queue
-from mainstem.ingest.providers.protocol import FetchError, PayloadError, Reader, RefusedError, Version
+from mainstem.ingest.providers.protocol import FetchError, PayloadError, Reader, Snapshot, Version
 from mainstem.ingest.providers.stripe_bare import is_bare
 from mainstem.ingest.providers.stripe_events import read_signed
 from mainstem.ingest.providers.stripe_rows import gone, snapshot
-from mainstem.ingest.readings import Change, Reading, Revision, fetched_revision, signed_revision
+from mainstem.ingest.readings import Change, Reading, Revision, explain, fetched_revision, signed_revision
 
 AS_OF = "SELECT clock_timestamp()"
 FETCH_SECONDS = 10
@@ -86,15 +86,15 @@ class FetchSource:
         try:
             found = await self._fetch(one, hints)
             body = gone(kind, object_id) if found is None else found
-            copy = snapshot(kind, body)
+            copy = _copy(kind, object_id, body)
             own = self._answered(account, hints, is_known=found is not None) if copy.is_deleted else hints
             others = [one for one in hints if one not in own]
             change = Change(account, Version(self._epochs[account], as_of, 0, ""), copy)
             return self._readings(own, body, change), _failures(others, NOT_OURS, is_own=True)
-        except FetchError as error:
-            return [], _failures(hints, error.detail, is_own=False)
-        except (RefusedError, PayloadError) as error:
-            return [], _failures(hints, error.detail, is_own=True)
+        except (FetchError, OSError) as error:
+            return [], _failures(hints, explain(error), is_own=False)
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other object's way
+            return [], _failures(hints, explain(error), is_own=True)
 
     async def _fetch(self, one: _Object, hints: Sequence[_Hint]) -> bytes | None:
         account, kind, object_id = one
@@ -125,14 +125,26 @@ class FetchSource:
         ]
 
 
+def _copy(kind: str, object_id: str, body: bytes) -> Snapshot:
+    """Return the rows of the object that was asked for: no other one will be locked.
+
+    Raises:
+        PayloadError: it cannot be read, or is another one.
+    """
+    copy = snapshot(kind, body)
+    if copy.id != object_id:
+        raise PayloadError(f"{kind}: another one came than was asked for")
+    return copy
+
+
 def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:
     """Return what the events themselves say of the history, and which of them cannot be read."""
     hints, failures = [], []
     for event in events:
         try:
             hints.append(_hint(event))
-        except PayloadError as error:
-            failures.append(Failure(event, error.detail, is_own=True))
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other event's way
+            failures.append(Failure(event, explain(error), is_own=True))
     return hints, failures
 
 

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 
 from mainstem.ingest.inbox import Event, Failure, Queue
-from mainstem.ingest.providers.protocol import PayloadError, Version
+from mainstem.ingest.providers.protocol import Version
 from mainstem.ingest.providers.stripe_bare import bare_snapshot, is_bare
 from mainstem.ingest.providers.stripe_events import RANK, rank, read_signed, read_snapshot
-from mainstem.ingest.readings import Change, Reading, bare_revision, signed_revision
+from mainstem.ingest.readings import Change, Reading, bare_revision, explain, signed_revision
 
 BATCH = 200
 
@@ -26,8 +26,8 @@ class PayloadSource:
         for event in events:
             try:
                 readings.append(self._read(event))
-            except PayloadError as error:
-                failures.append(Failure(event, error.detail, is_own=True))
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other event's way
+                failures.append(Failure(event, explain(error), is_own=True))
         return readings, failures
 
     def _read(self, event: Event) -> Reading:

@@ -17,7 +17,7 @@ from mainstem.common.lease import Lease, LeaseLostError
 from mainstem.ingest import inbox
 from mainstem.ingest.commit import Commit, MovedError
 from mainstem.ingest.inbox import Event, Failure, Queue
-from mainstem.ingest.readings import Reading
+from mainstem.ingest.readings import Reading, explain
 
 LEASE_SECONDS = 60.0
 SUSPECT_SECONDS = 30.0
@@ -203,7 +203,4 @@ def _by_object(readings: Sequence[Reading]) -> list[list[Reading]]:
 
 
 def _failures(readings: Sequence[Reading], error: Exception, *, is_own: bool) -> list[Failure]:
-    # The error's own text is left out: it may quote a value.
-    state = getattr(error, "sqlstate", None)
-    reason = type(error).__name__ if state is None else f"{type(error).__name__} ({state})"
-    return [Failure(reading.event, reason, is_own=is_own) for reading in readings]
+    return [Failure(reading.event, explain(error), is_own=is_own) for reading in readings]

@@ -6,7 +6,7 @@ from datetime import datetime
 from hashlib import sha256
 
 from mainstem.ingest.inbox import Event
-from mainstem.ingest.providers.protocol import Snapshot, Version
+from mainstem.ingest.providers.protocol import FetchError, PayloadError, RefusedError, Snapshot, Version
 from mainstem.ingest.providers.stripe_events import canonical
 
 EMBEDDED_RANK = -1
@@ -91,3 +91,11 @@ def fetched_revision(event: Event, body: bytes, valid_from: datetime) -> Revisio
 
 def _content_hash(body: bytes) -> bytes:
     return sha256(canonical(body)).digest()
+
+
+def explain(error: Exception) -> str:
+    """Return why an event came to nothing; what is not ours is named only, since its text may quote a value."""
+    if isinstance(error, PayloadError | FetchError | RefusedError):
+        return error.detail
+    state = getattr(error, "sqlstate", None)
+    return type(error).__name__ if state is None else f"{type(error).__name__} ({state})"

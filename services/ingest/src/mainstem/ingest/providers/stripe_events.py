@@ -9,7 +9,7 @@ import msgspec
 from mainstem.common.errors import BadRequestError
 from mainstem.ingest.providers.protocol import Envelope, PayloadError, Signed, Snapshot
 from mainstem.ingest.providers.stripe_rows import snapshot
-from mainstem.ingest.providers.stripe_shapes import Seconds
+from mainstem.ingest.providers.stripe_shapes import END_OF_TIME, Seconds
 
 KINDS = {
     "customer": "customer",
@@ -30,8 +30,6 @@ RANK = 1
 
 TOMBSTONES = frozenset({"customer.deleted", "product.deleted", "price.deleted", "invoice.deleted"})
 """Events whose object is gone; `customer.subscription.deleted` is a status."""
-
-LATEST = 2**38
 
 
 class _Object(msgspec.Struct):
@@ -127,7 +125,7 @@ def canonical(body: bytes) -> bytes:
 def _envelope(event: _Event) -> Envelope:
     kind, object_id = event.data.object.object, event.data.object.id
     family = KINDS.get(_family(event.type))
-    created = event.created if event.created is not None and 0 <= event.created < LATEST else None
+    created = event.created if event.created is not None and 0 <= event.created < END_OF_TIME else None
     return Envelope(
         event_id=event.id,
         type=event.type,

@@ -12,8 +12,11 @@ from msgspec import UNSET, Meta, UnsetType
 
 Amount = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
 Count = Annotated[int, Meta(ge=0, lt=2**31)]
-Seconds = Annotated[int, Meta(ge=0, lt=2**38)]
-"""Unix time; the bound is the year 10680, beyond what Postgres is ever told."""
+END_OF_TIME = 253_402_300_800
+"""The year 10000 in Unix time, which a `datetime` does not reach."""
+
+Seconds = Annotated[int, Meta(ge=0, lt=END_OF_TIME)]
+"""Unix time."""
 Metadata = dict[str, Any]
 
 

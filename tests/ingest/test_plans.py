@@ -1,0 +1,65 @@
+"""What Postgres does for the statements that join, on tables that were never analysed."""
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import stripe_events as events
+from ingest_bench import Ingest
+
+from mainstem.ingest import owners, products
+
+CUSTOMERS = 300
+ASKED = 50
+KINDS = ["fxa_id"] * ASKED
+VALUES = [f"fxa-{number}" for number in range(ASKED)]
+ACCOUNTS = ["default"] * ASKED
+NAMED = [f"cus_{number}" for number in range(ASKED)]
+SUBSCRIPTIONS = [f"sub_{number}" for number in range(ASKED)]
+
+STATEMENTS = {
+    "entries": (products.ENTRIES, ("stripe", KINDS, VALUES)),
+    "stored": (products.STORED, ("stripe", KINDS, VALUES)),
+    "customers": (owners.FIND, ("stripe", ACCOUNTS, NAMED, ACCOUNTS, SUBSCRIPTIONS)),
+}
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for below in plan.get("Plans", []):
+        yield from nodes(below)
+
+
+def touched(plan: dict[str, Any]) -> Any:
+    """Return how many rows a plan's steps looked at, those included that they threw away."""
+    return sum(
+        node["Actual Loops"]
+        * (
+            node["Actual Rows"]
+            + node.get("Rows Removed by Filter", 0)
+            + node.get("Rows Removed by Join Filter", 0)
+        )
+        for node in nodes(plan)
+    )
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+async def test_a_statement_looks_at_what_it_was_asked_for_and_not_at_everything(
+    ingest: Ingest, name: str
+) -> None:
+    for number in range(CUSTOMERS):
+        await ingest.record(
+            events.event("customer.created", events.customer(f"cus_{number}", owner=f"fxa-{number}")),
+            events.event(
+                "customer.subscription.created",
+                events.subscription(f"sub_{number}", of=f"cus_{number}", items=[events.item(f"si_{number}")]),
+            ),
+        )
+    await ingest.work_off()
+    assert len(await ingest.products()) == CUSTOMERS
+    statement, values = STATEMENTS[name]
+    async with ingest.pool.transaction() as connection:
+        answer = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
+    # A few steps for each of fifty; reading all for each would be tens of thousands.
+    assert touched(json.loads(answer)[0]["Plan"]) < 30 * ASKED
