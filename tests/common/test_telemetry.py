@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from collector import open_collector
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstem.common import telemetry
+from mainstem.sandbox.servers.ports import Ports
 from mainstem.sandbox.servers.postgres import Postgres
 
 HERE = Path(__file__).parent
@@ -41,25 +43,32 @@ class Told:
         return [span for span in self.spans if span["name"] == name]
 
 
-@pytest.fixture(scope="module")
-async def told(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Told:
-    """What the probe told; each claim below is about the same run."""
-    file = tmp_path_factory.mktemp("probe") / "spans.json"
+async def probe(postgres: Postgres, file: Path, parent: str, **told: str) -> str:
+    """Run the probe, which writes its spans into the file; return what it logged."""
     environment = {
         **os.environ,
         "DATABASE_URL": postgres.superuser_url(),
         "PYTHONPATH": str(HERE.parent / "fixtures"),
         "OTEL_TRACES_SAMPLER_ARG": "0",
+        **told,
     }
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, HERE / "telemetry_probe.py", file, PARENT),
+        *(sys.executable, HERE / "telemetry_probe.py", file, parent),
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )
     output, complaints = await process.communicate()
     assert process.returncode == 0, complaints.decode()
-    return Told(output.decode(), await asyncio.to_thread(file.read_text))
+    return output.decode()
+
+
+@pytest.fixture(scope="module")
+async def told(postgres: Postgres, tmp_path_factory: pytest.TempPathFactory) -> Told:
+    """What the probe told; each claim below is about the same run."""
+    file = tmp_path_factory.mktemp("probe") / "spans.json"
+    output = await probe(postgres, file, PARENT)
+    return Told(output, await asyncio.to_thread(file.read_text))
 
 
 async def test_a_query_yields_a_span_in_the_requests_trace(told: Told) -> None:
@@ -113,6 +122,22 @@ async def test_a_stored_trace_is_continued_and_linked(told: Told) -> None:
     (span,) = told.find_spans("probe.continued")
     assert span["parent_id"] == "0x00f067aa0ba902b7"
     assert span["links"][0]["context"]["trace_id"] == f"0x{TRACE_ID}"
+
+
+async def test_a_collector_is_told_of_what_failed_and_what_led_to_it_though_nothing_is_sampled(
+    postgres: Postgres, ports: Ports, tmp_path: Path
+) -> None:
+    async with open_collector(tmp_path, ports) as collector:
+        unsampled = f"{PARENT[:-2]}00"
+        endpoint = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint}
+        await probe(postgres, tmp_path / "spans.json", unsampled, **endpoint)
+        await collector.settle()
+    names = [span.name for span in collector.spans]
+    assert {"GET /violate", "probe.violation", "INSERT", "GET /broken", "probe.called"} <= set(names)
+    assert names.count("probe.called") == 2
+    assert {"GET /query", "probe.continued"}.isdisjoint(names)
+    assert {span.trace_id for span in collector.spans} == {TRACE_ID}
+    assert "jane" not in collector.text
 
 
 def test_outside_any_span_there_is_no_traceparent() -> None:

@@ -1,0 +1,120 @@
+"""One trace from the door to the platform: the demo's story, as a real collector sees it."""
+
+import io
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import pytest
+from collector import Seen, open_collector
+from rich.console import Console
+
+from mainstem.sandbox.assembly import Options
+from mainstem.sandbox.demo.play import play
+from mainstem.sandbox.demo.story import EMAIL, FXA_ID
+from mainstem.sandbox.launcher import Launcher
+from mainstem.sandbox.servers.ports import Ports
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
+
+INGEST, SYNC, GATEWAY = "mainstem-ingest", "mainstem-sync", "mainstem-gateway"
+
+
+@dataclass(frozen=True)
+class Story:
+    """What the collector was told while the story was played."""
+
+    spans: list[Seen]
+    text: str
+    secrets: list[str]
+
+    def find(self, name: str, service: str) -> list[Seen]:
+        return [span for span in self.spans if (span.name, span.service) == (name, service)]
+
+    def below(self, span: Seen) -> list[Seen]:
+        return [one for one in self.spans if one.parent_id == span.span_id]
+
+
+@pytest.fixture(scope="module")
+async def story(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> Story:
+    """Each claim below is about the same story. Its stack has ended: what was left to send came then."""
+    async with open_collector(tmp_path_factory.mktemp("collector"), ports) as collector:
+        console = Console(file=io.StringIO())
+        options = Options(settings={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint})
+        async with Launcher(options) as stack:
+            assert await play(stack, console)
+        await collector.settle()
+        secrets = [stack.stripe.api_key, stack.stripe.webhook_secret, stack.clients["demo"].client_secret]
+        return Story(collector.spans, collector.text, secrets)
+
+
+def only(spans: Iterable[Seen], matches: Callable[[Seen], bool]) -> Seen:
+    found = [span for span in spans if matches(span)]
+    assert found
+    return found[0]
+
+
+def named(name: str) -> Callable[[Seen], bool]:
+    return lambda span: span.name == name
+
+
+async def test_an_event_goes_from_stripes_request_to_acoustics_answer_under_one_trace(story: Story) -> None:
+    """Every stop is a child of the request that brought the event."""
+    door = story.find("POST /webhooks/stripe", INGEST)
+    way = {"record", "process", "fetch", "relay", "deliver"}
+    received = only(door, lambda span: way <= {one.name for one in story.below(span)})
+    stops = {name: only(story.below(received), named(name)) for name in way}
+    assert {name: stop.service for name, stop in stops.items()} == {
+        **dict.fromkeys(("record", "process", "fetch"), INGEST),
+        **dict.fromkeys(("relay", "deliver"), SYNC),
+    }
+    fetched = only(story.below(stops["fetch"]), lambda span: span.kind == "client")
+    assert "/stripe/v1/" in fetched.url
+    committed = only(story.below(stops["process"]), named("commit"))
+    assert {"INSERT", "COMMIT;"} <= {span.name for span in story.below(committed)}
+    sent = only(story.below(stops["deliver"]), lambda span: span.url.endswith("/acoustic/XMLAPI"))
+    assert sent.attributes["http.status_code"] == 200
+    everyone = [received, *stops.values(), fetched, committed, sent]
+    assert {span.trace_id for span in everyone} == {received.trace_id}
+    assert not any(span.is_error for span in everyone)
+
+
+async def test_a_callers_request_goes_through_the_gateway_to_acoustics_answer_under_one_trace(
+    story: Story,
+) -> None:
+    (created,) = story.find("POST /ctms", SYNC)
+    (forwarded,) = [span for span in story.spans if span.span_id == created.parent_id]
+    (asked,) = [span for span in story.spans if span.span_id == forwarded.parent_id]
+    assert (forwarded.service, forwarded.kind) == (asked.service, "client") == (GATEWAY, "client")
+    assert (asked.kind, asked.parent_id) == ("server", "")
+    delivered = only(story.below(created), named("deliver"))
+    sent = only(story.below(delivered), lambda span: span.url.endswith("/acoustic/XMLAPI"))
+    assert {span.trace_id for span in (created, forwarded, delivered, sent)} == {asked.trace_id}
+
+
+async def test_a_span_for_several_events_is_the_child_of_one_and_links_the_others(story: Story) -> None:
+    doors = {(span.trace_id, span.span_id) for span in story.find("POST /webhooks/stripe", INGEST)}
+    for name in ("record", "process", "fetch"):
+        spans = story.find(name, INGEST)
+        several = [span for span in spans if span.attributes["events"] > 1]
+        for span in spans:
+            assert (span.trace_id, span.parent_id) in doors
+            assert span.links <= doors - {(span.trace_id, span.parent_id)}
+            assert len(span.links) == span.attributes["events"] - 1
+        # Stripe sends the events of a sale side by side, so that some are worked off together.
+        assert several or name == "record"
+
+
+async def test_every_span_stands_in_a_whole_trace_that_somebody_began(story: Story) -> None:
+    known = {span.span_id for span in story.spans}
+    assert [span for span in story.spans if span.parent_id and span.parent_id not in known] == []
+    assert {span.kind for span in story.spans if not span.parent_id} == {"server"}
+
+
+async def test_spans_tell_nothing_of_a_person_and_no_secret(story: Story) -> None:
+    assert "db.statement" in story.text
+    private = [EMAIL, FXA_ID, "Bearer", "password", *story.secrets]
+    assert [one for one in private if one in story.text] == []
+    attributes = [item for span in story.spans for item in span.attributes.items()]
+    assert [item for item in attributes if "?" in str(item[1]) and item[0] != "db.statement"] == []
+    told = {name for name, _ in attributes}
+    assert told.isdisjoint({"net.peer.ip", "client.address", "http.user_agent", "db.statement.parameters"})
