@@ -1,6 +1,6 @@
 """A gateway over real HTTP, with an upstream that remembers what reaches it."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -9,6 +9,9 @@ import httpx
 import pytest
 from servers import Database, databases
 from serving import serving
+from structlog.contextvars import merge_contextvars
+from structlog.testing import capture_logs
+from structlog.typing import EventDict
 from tiny_gateway import Gateway, StartGateway, Upstream
 
 from mainstem.common.client import open_client
@@ -99,6 +102,13 @@ async def shared_gateway(
 def gateway(shared_gateway: Gateway, upstream: Upstream) -> Gateway:
     """The gateway before an upstream that is as new."""
     return shared_gateway
+
+
+@pytest.fixture
+def logged(gateway: Gateway) -> Iterator[list[EventDict]]:
+    """The log's events, from here on; the gateway's start has set it up."""
+    with capture_logs(processors=[merge_contextvars]) as events:
+        yield events
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from typing import Any
 import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from structlog.typing import EventDict
 from tiny_gateway import CountedPool, Gateway, Upstream
 
 from mainstem.common.errors import UnauthorizedError
@@ -160,25 +161,23 @@ async def test_a_missing_scope_is_named(gateway: Gateway, upstream: Upstream) ->
 
 
 async def test_the_spec_orders_the_reasons_and_the_log_tells_them(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
+    gateway: Gateway, logged: list[EventDict]
 ) -> None:
     client_id = await gateway.add_client("demo")
     for subject in ("nothing", "somebody:id_demo", "api_client:id_nobody"):
         token = await forged(gateway, client_id, sub=subject)
         await gateway.http.get(CONTACT, headers={"Authorization": f"Bearer {token}"})
-    events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    reasons = [event["auth_fail"] for event in events if event["event"] == "caller.refused"]
+    reasons = [event["auth_fail"] for event in logged if event["event"] == "caller.refused"]
     assert reasons == ["No or bad token", "Bad namespace", "No client record"]
 
 
 async def test_the_log_line_of_a_request_names_its_client_and_no_other_requests(
-    gateway: Gateway, caplog: pytest.LogCaptureFixture
+    gateway: Gateway, logged: list[EventDict]
 ) -> None:
     client_id = await gateway.add_client("demo")
     await gateway.http.get(CONTACT, headers=await gateway.bearer(client_id))
     await gateway.http.get("/open/door")
-    events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-    served = {event["route"]: event for event in events if event["event"] == "request.served"}
+    served = {event["route"]: event for event in logged if event["event"] == "request.served"}
     assert served["/ctms/{email_id}"]["client_allowed"] is True
     assert served["/ctms/{email_id}"]["client_id"] == client_id
     assert "client_id" not in served["/open/{what}"]

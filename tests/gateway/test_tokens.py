@@ -5,6 +5,7 @@ from typing import Any
 import httpx
 import jwt
 import pytest
+from structlog.typing import EventDict
 from tiny_gateway import SECRET, Gateway
 
 from mainstem.gateway.tokens import credentials_of
@@ -16,14 +17,13 @@ Ask = Callable[..., Awaitable[tuple[httpx.Response, dict[str, Any]]]]
 
 
 @pytest.fixture
-def ask(gateway: Gateway, caplog: pytest.LogCaptureFixture) -> Ask:
+def ask(gateway: Gateway, logged: list[EventDict]) -> Ask:
     """Ask for a token; return the answer, and the fields of the one log event about it."""
 
     async def ask(**options: Any) -> tuple[httpx.Response, dict[str, Any]]:
-        caplog.clear()
+        logged.clear()
         answer = await gateway.http.post("/token", **options)
-        events = [record.msg for record in caplog.records if isinstance(record.msg, dict)]
-        told = [event for event in events if event["event"].startswith("token.")]
+        told = [dict(event) for event in logged if event["event"].startswith("token.")]
         return answer, told[0] if told else {}
 
     return ask

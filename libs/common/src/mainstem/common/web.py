@@ -15,29 +15,25 @@ from typing import Any, TypedDict
 
 import structlog
 import uvicorn
-from opentelemetry.instrumentation.asgi import OpenTelemetryMiddleware
-from opentelemetry.trace import Span, get_current_span
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
-from uuid_utils import uuid7
 
 from mainstem.common import telemetry
 from mainstem.common.errors import PROBLEM, ContentTooLargeError, MainstemError
 from mainstem.common.health import Check
 from mainstem.common.identity import Verifier
+from mainstem.common.requests import Requests, problem_response
 from mainstem.common.settings import ServiceSettings
 
 BODY_LIMIT = 1024 * 1024
 HEALTH_PATHS = ("/__lbheartbeat__", "/__heartbeat__", "/__version__", "/metrics")
-REQUEST_ID = "x-request-id"
-REQUEST_ID_LENGTH = 128
 STOP_SECONDS = 10
 TRUSTED_PROXIES = "FORWARDED_ALLOW_IPS"
 """uvicorn's own name for whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; unset: nobody's."""
@@ -72,13 +68,7 @@ def build_app(
     return Starlette(
         routes=[*_health_routes(service), *routes],
         middleware=[
-            Middleware(
-                OpenTelemetryMiddleware,
-                excluded_urls=",".join(HEALTH_PATHS),
-                exclude_spans=["receive", "send"],
-                server_request_hook=_leave_out_query,
-            ),
-            Middleware(RequestContext),
+            Middleware(Requests, untold=HEALTH_PATHS),
             Middleware(IdentityCheck, public=(*HEALTH_PATHS, *public)),
             *([] if body_limit is None else [Middleware(BodyLimit, limit=body_limit)]),
         ],
@@ -103,82 +93,6 @@ def serve(app: ASGIApp, settings: ServiceSettings) -> None:
         # uvicorn trusts loopback unless told whom: anybody there could pass as another address.
         proxy_headers=TRUSTED_PROXIES in os.environ,
         timeout_graceful_shutdown=STOP_SECONDS,
-    )
-
-
-def problem_response(error: MainstemError) -> Response:
-    """Return the answer to a failed request, as problem details (RFC 9457)."""
-    return Response(json.dumps(error.problem()), int(error.status), headers=error.headers, media_type=PROBLEM)
-
-
-class RequestContext:
-    """Gives each request an id, in logs and answer: the caller's `X-Request-Id`, else a new one.
-
-    What nobody foresaw becomes a 500 here.
-    """
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = _request_id(scope)
-        started_at, span = time.monotonic(), get_current_span()
-        has_started = False
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal has_started
-            if message["type"] == "http.response.start":
-                has_started = True
-                MutableHeaders(scope=message)[REQUEST_ID] = request_id
-                _name(span, scope)
-                _log_request(scope, message["status"], time.monotonic() - started_at)
-            await send(message)
-
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            try:
-                await self._app(scope, receive, send_with_id)
-            except Exception as error:
-                # Answered here and not further out, so that answer and log bear the id, and no span the text.
-                log.exception("request.failed", error=type(error).__name__)
-                if has_started:
-                    raise
-                await problem_response(MainstemError())(scope, receive, send_with_id)
-
-
-def _leave_out_query(span: Span, scope: Mapping[str, Any]) -> None:
-    # A query may name a person (`?primary_email=`) or hold a secret.
-    if span.is_recording():
-        for name in ("http.url", "http.target"):
-            span.set_attribute(name, scope["path"])
-
-
-def _name(span: Span, scope: Scope) -> None:
-    """Name the request's span by its route: by its path each contact would have a name of its own."""
-    if (path := getattr(scope.get("route"), "path", None)) is not None:
-        span.update_name(f"{scope['method']} {path}")
-        span.set_attribute("http.route", path)
-
-
-def _request_id(scope: Scope) -> str:
-    given = Headers(scope=scope).get(REQUEST_ID, "")
-    is_usable = 0 < len(given) <= REQUEST_ID_LENGTH and given.isascii() and given.isprintable()
-    return given if is_usable else str(uuid7())
-
-
-def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    if scope["path"] in HEALTH_PATHS:
-        return
-    route = scope.get("route")
-    log.info(
-        "request.served",
-        method=scope["method"],
-        route=getattr(route, "path", None),
-        status=status,
-        duration_ms=round(seconds * 1_000, 1),
     )
 
 

@@ -20,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from mainstem.common import telemetry
 from mainstem.common.errors import BadGatewayError, BadRequestError, GatewayTimeoutError, MainstemError
-from mainstem.common.web import REQUEST_ID
+from mainstem.common.requests import REQUEST_ID
 from mainstem.gateway.body import ClientGoneError, IncomingBody, IncompleteBodyError
 from mainstem.gateway.routes import Route
 
@@ -174,7 +174,7 @@ class _Exchange:
         yield "x-forwarded-for", client[0] if client else "unknown"
         yield "x-forwarded-proto", self.scope["scheme"]
         yield "x-forwarded-host", host
-        # Bound by `web.RequestContext` for every request.
+        # Bound by `requests.Requests` for every request.
         yield REQUEST_ID, structlog.contextvars.get_contextvars()["request_id"]
         if traceparent := telemetry.traceparent():
             yield "traceparent", traceparent
