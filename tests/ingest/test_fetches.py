@@ -38,9 +38,11 @@ class Provider:
     shop: Shop
     stack: AsyncExitStack
 
-    async def source(self, ingest: Ingest, *, key: str = API_KEY, concurrency: int = 10) -> FetchSource:
+    async def source(
+        self, ingest: Ingest, *, key: str = API_KEY, concurrency: int = 10, seconds: float = 10.0
+    ) -> FetchSource:
         readers = await self.stack.enter_async_context(
-            open_readers({"default": key}, f"{self.world.url}/stripe")
+            open_readers({"default": key}, f"{self.world.url}/stripe", seconds=seconds)
         )
         return FetchSource(
             "stripe", {"default": 1}, readers, database=ingest.pool, concurrency=concurrency, limit=30
@@ -186,6 +188,23 @@ async def test_a_connection_that_breaks_is_tried_again(ingest: Ingest, provider:
     await pipeline.work()
     (row,) = await ingest.rows("SELECT status, failures FROM inbox.event")
     assert row == {"status": "received", "failures": 1}
+
+
+async def test_a_fetch_ends_in_time_however_many_pages_it_has(ingest: Ingest, provider: Provider) -> None:
+    subscription = await provider.items(11)
+    await ingest.record(hint("customer.subscription.updated", "subscription", subscription))
+    # Each page by itself is quick enough, both together are not.
+    provider.world.faults.add(
+        Fault("stripe", Kind.DELAY, path="/v1/subscription", delay_seconds=0.6, remaining=2)
+    )
+    pipeline = await provider.pipeline(ingest, seconds=1.0)
+    await pipeline.work()
+    (row,) = await ingest.rows("SELECT status, failures, last_error FROM inbox.event")
+    assert row == {"status": "received", "failures": 1, "last_error": "no answer in 1 s"}
+    assert await ingest.table("subscription") == []
+    ingest.clock.move(hours=1)
+    await pipeline.work()
+    assert len(await ingest.table("subscription_item")) == 11
 
 
 async def test_one_object_that_fails_leaves_the_others_alone(ingest: Ingest, provider: Provider) -> None:

@@ -82,3 +82,14 @@ async def test_of_two_customers_of_one_second_the_greater_id_by_code_point_holds
             ),
         )
     assert await ingest.segments() == {("fxa-1", "prod_a"): "active"}
+
+
+async def test_each_account_has_its_own_holder_of_a_link(ingest: Ingest) -> None:
+    for account in ("default", "other"):
+        await ingest.take(
+            events.event("customer.created", events.customer()),
+            events.event("customer.subscription.created", events.subscription()),
+            account=account,
+        )
+    rows = [(row["owner_value"], row["account"]) for row in await ingest.products()]
+    assert rows == [("fxa-1", "default"), ("fxa-1", "other")]

@@ -94,7 +94,7 @@ def _content_hash(body: bytes) -> bytes:
 
 
 def explain(error: Exception) -> str:
-    """Return why an event came to nothing; what is not ours is named only, since its text may quote a value."""
+    """Return why an event came to nothing; what is not ours is only named: it may quote a value."""
     if isinstance(error, PayloadError | FetchError | RefusedError):
         return error.detail
     state = getattr(error, "sqlstate", None)

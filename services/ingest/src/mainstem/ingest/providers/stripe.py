@@ -80,9 +80,10 @@ def _signed_at(header: str) -> int:
 
 
 class StripeReader:
-    """Fetches the objects of one account."""
+    """Fetches the objects of one account, each within so many seconds."""
 
-    def __init__(self, api_key: str, api_base: str, http: stripe.HTTPXClient) -> None:
+    def __init__(self, api_key: str, api_base: str, http: stripe.HTTPXClient, seconds: float) -> None:
+        self._seconds = seconds
         self._key_prefix = api_key[:8]
         self._client = stripe.StripeClient(
             api_key,
@@ -101,15 +102,15 @@ class StripeReader:
         """Return an object's bytes with its nested lists read to their end, None if there is none.
 
         Raises:
-            FetchError: not now: no answer in ten seconds, or one that says nothing of the object.
+            FetchError: not now: no answer in time, or one that says nothing of the object.
             RefusedError: Stripe does not take the question.
         """
         try:
-            async with asyncio.timeout(FETCH_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 body = await self._get(PATHS[object_type].format(quote(object_id, safe="")))
                 return await self._completed(object_type, object_id, body)
         except TimeoutError:
-            raise FetchError(f"no answer in {FETCH_SECONDS:.0f} s") from None
+            raise FetchError(f"no answer in {self._seconds:g} s") from None
         except stripe.StripeError as error:
             if error.http_status == HTTPStatus.NOT_FOUND:
                 return None
@@ -160,12 +161,14 @@ def _decode(body: bytes) -> Any:
 
 
 @asynccontextmanager
-async def open_readers(api_keys: dict[str, str], api_base: str) -> AsyncIterator[dict[str, StripeReader]]:
+async def open_readers(
+    api_keys: dict[str, str], api_base: str, *, seconds: float = FETCH_SECONDS
+) -> AsyncIterator[dict[str, StripeReader]]:
     """Open a reader for each account that has a key; they share their connections."""
     # The SDK's telemetry would write into the home of the process; its file system may be read-only.
     stripe.enable_telemetry = False
-    http = stripe.HTTPXClient(timeout=FETCH_SECONDS)
+    http = stripe.HTTPXClient(timeout=seconds)
     try:
-        yield {name: StripeReader(key, api_base, http) for name, key in api_keys.items()}
+        yield {name: StripeReader(key, api_base, http, seconds) for name, key in api_keys.items()}
     finally:
         await http.close_async()  # type: ignore[no-untyped-call]  # the SDK does not say
