@@ -7,12 +7,8 @@ import pytest
 import stripe
 from serving import serving
 from starlette.applications import Starlette
-from starlette.routing import Mount, Route
-from stripe_shop import API_KEY, QUICK, Receiver, Shop, World
-
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import FaultMiddleware, Faults
-from mainstem.sandbox.stripe.stand_in import StripeStandIn
+from starlette.routing import Route
+from stripe_shop import Receiver, Shop, World, opened
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,17 +21,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def world(tmp_path: Path) -> AsyncIterator[World]:
-    clock = MovableClock.create(tmp_path / "clock")
-    faults = Faults()
-    stand_in = StripeStandIn(clock, faults, api_key=API_KEY, patience=QUICK)
-    app = FaultMiddleware(Starlette(routes=[Mount("/stripe", routes=stand_in.routes)]), faults)
-    async with serving(app) as url:
-        await stand_in.start()
-        world = World(stand_in, clock, faults, url)
+    async with opened(tmp_path / "clock") as world:
         yield world
-        await stand_in.stop()
-        for client in world.clients:
-            await client.close_async()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
+from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.stripe import (
     calendar,
     catalog,
@@ -23,7 +24,11 @@ from mainstem.sandbox.stripe.ending import is_live
 from mainstem.sandbox.stripe.errors import DeclinedError
 
 DAY = 86_400
-UNTOLD = {"customer": {"next_invoice_sequence"}, "invoiceitem": {"invoice"}}
+UNTOLD = {
+    "customer": {"next_invoice_sequence"},
+    "invoiceitem": {"invoice"},
+    "payment_method": {"customer"},  # when its customer is deleted
+}
 """What changes without an event, as at Stripe."""
 
 
@@ -37,6 +42,20 @@ class Hand:
         return self.at
 
 
+def everything(account: Account) -> dict[str, Any]:
+    """Return all that an account holds, with each object's position."""
+    kinds = account.store.kinds()
+    shelves = {kind: account.store.shelf(kind) for kind in kinds}
+    return {
+        "objects": {
+            kind: [(shelf.position(held["id"]), held) for held in shelf] for kind, shelf in shelves.items()
+        },
+        "stubs": account.store._stubs,
+        "events": list(account.events),
+        "due": sorted((at, count, key) for key, (at, count) in account.agenda._entries.items()),
+    }
+
+
 class Lives(RuleBasedStateMachine):
     """Customers with good and bad cards, and subscriptions that begin, change, renew and end."""
 
@@ -46,7 +65,8 @@ class Lives(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.hand = Hand()
-        self.account = Account(self.hand, dunning=Dunning())
+        self.archive = Archive()
+        self.account = Account(self.hand, dunning=Dunning(), archive=self.archive)
         self.prices: dict[str, str] = {}
 
     @initialize()
@@ -130,6 +150,10 @@ class Lives(RuleBasedStateMachine):
         if is_live(self.account.store.get("subscription", life)):
             subscriptions.cancel(self.account, life, {"prorate": "true"})
 
+    @rule(person=consumes(people))
+    def leave(self, person: str) -> None:
+        customers.delete(self.account, person, {})
+
     @rule(seconds=st.integers(1, 40 * DAY))
     def wait(self, seconds: int) -> None:
         self.hand.at += timedelta(seconds=seconds)
@@ -156,6 +180,12 @@ class Lives(RuleBasedStateMachine):
                 untold = dict.fromkeys(UNTOLD.get(kind, set()))
                 shown = composed(self.account.store, held)
                 assert {**last[held["id"]], **untold} == {**shown, **untold}
+
+    @invariant()
+    def what_is_recalled_is_what_is_held(self) -> None:
+        self.archive.commit()
+        recalled = Account(self.hand, dunning=Dunning(), archive=self.archive)
+        assert everything(recalled) == everything(self.account)
 
     @invariant()
     def what_is_paid_and_what_remains_is_what_is_due(self) -> None:

@@ -21,6 +21,9 @@ _ROWS = "SELECT id, seq, body FROM held WHERE kind = ? ORDER BY seq, rowid"
 _BESIDE = ("", "-wal", "-shm")
 """What the names of the files that SQLite makes of one database end in."""
 
+BUSY_SECONDS = 5.0
+"""How long a file that another process has is waited for."""
+
 log = structlog.get_logger()
 
 
@@ -124,7 +127,7 @@ def _connect(file: Path | None, layout: int) -> sqlite3.Connection:
 def _open(file: Path) -> sqlite3.Connection:
     # SQLite gives the files beside this one the same mode: webhooks' secrets stand in them.
     file.touch(mode=0o600)
-    connection = sqlite3.connect(file)
+    connection = sqlite3.connect(file, timeout=BUSY_SECONDS)
     # One process at a time; with that, the index of the log needs no shared memory.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     return connection
