@@ -40,6 +40,11 @@ check *args: format-check lint types floors
 conformance *paths:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.conformance "$@"
 
+# Let faults rage over a stack while events flow, then compare it with what it should hold.
+[group("check")]
+chaos *args:
+    @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.chaos "$@"
+
 # Say whether every file is formatted.
 [group("check")]
 format-check:

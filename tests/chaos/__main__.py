@@ -2,21 +2,19 @@
 
 import asyncio
 import random
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
 from mainstem.sandbox.servers.process import die_with_parent
 
 EVENTS_A_MINUTE = 1_000
+WIDTH = 132
 
 app = App(name="chaos", help="Whether everything is as it should be after all went wrong that can.")
 
 
 @app.default
-def chaos(
-    *, minutes: float = 2.0, seed: int | None = None, events: Annotated[int | None, Parameter()] = None
-) -> None:
+def chaos(*, minutes: float = 2.0, seed: int | None = None, events: int | None = None) -> None:
     """Let faults rage over a stack while events flow, then compare it with what it should hold.
 
     Args:
@@ -32,7 +30,7 @@ def chaos(
     from mainstem.sandbox.up import cancel_on_signal  # noqa: PLC0415
 
     async def play() -> bool:
-        console = Console(highlight=False)
+        console = Console(highlight=False, width=None if Console().is_terminal else WIDTH)
         chosen = random.randrange(1_000_000) if seed is None else seed
         with cancel_on_signal():
             wanted = round(minutes * EVENTS_A_MINUTE) if events is None else events
