@@ -36,6 +36,8 @@ from mainstem.common.settings import ServiceSettings
 TRACEPARENT = "traceparent"
 TRACE_CONTEXT = TraceContextTextMapPropagator()
 FRAMES = 12
+_tracer = trace.get_tracer("mainstem")
+"""Ours, whichever SDK is started; to ask for it at each span would take as long as the span."""
 FLUSH_SECONDS = 0.5
 MOST_LINKS = 128
 """The SDK keeps no more of a span."""
@@ -143,10 +145,9 @@ def span(
         started_at: nanoseconds by `time.time_ns`, for what began before one knew whose it is.
         attributes: ids and numbers; nothing of a person.
     """
-    tracer = trace.get_tracer("mainstem")
     context = None if parent is None else context_of(parent)
     others = [Link(_span_context_of(link)) for link in islice(links, MOST_LINKS)]
-    with tracer.start_as_current_span(
+    with _tracer.start_as_current_span(
         name, context, kind=kind, links=others, attributes=attributes, start_time=started_at
     ) as current:
         yield current
