@@ -1,21 +1,26 @@
 """One trace from the door to the platform: the demo's story, as a real collector sees it."""
 
+import asyncio
 import io
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 from collector import Seen, open_collector
 from rich.console import Console
 
 from mainstem.sandbox.assembly import Options
+from mainstem.sandbox.demo.actors import open_actors
 from mainstem.sandbox.demo.play import play
 from mainstem.sandbox.demo.story import EMAIL, FXA_ID
 from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.servers.ports import Ports
+from mainstem.sandbox.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 
+PATIENCE_SECONDS = 30
 INGEST, SYNC, GATEWAY = "mainstem-ingest", "mainstem-sync", "mainstem-gateway"
 
 
@@ -118,3 +123,46 @@ async def test_spans_tell_nothing_of_a_person_and_no_secret(story: Story) -> Non
     assert [item for item in attributes if "?" in str(item[1]) and item[0] != "db.statement"] == []
     told = {name for name, _ in attributes}
     assert told.isdisjoint({"net.peer.ip", "client.address", "http.user_agent", "db.statement.parameters"})
+
+
+FAULTS = (
+    {"target": "stripe", "kind": "status", "status": 500, "method": "GET", "path": "^/v1/customers"},
+    {"target": "acoustic", "kind": "status", "status": 500, "path": "XMLAPI"},
+)
+FAILURES = """
+SELECT (SELECT count(*) FROM inbox.event WHERE failures > 0)
+     + (SELECT count(*) FROM contact.delivery WHERE failures > 0)
+"""
+
+
+async def fail_twice(stack: Stack) -> None:
+    """Return when a fetch has failed, and a delivery."""
+    async with open_actors(stack) as actors:
+        for fault in FAULTS:
+            await actors.world.http.post("/_sandbox/faults", json=fault)
+        await actors.caller.authorise()
+        await actors.caller.create_contact({"email": {"primary_email": EMAIL}})
+        await actors.seller.v1.customers.create_async({"description": FXA_ID})
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while await actors.database.fetchval(FAILURES) < len(FAULTS):  # noqa: ASYNC110 -- other processes set no event of ours
+                await asyncio.sleep(0.1)
+
+
+async def test_what_fails_is_told_though_nothing_is_sampled(tmp_path: Path, ports: Ports) -> None:
+    async with open_collector(tmp_path, ports) as collector:
+        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_TRACES_SAMPLER_ARG": "0"}
+        async with Launcher(Options(settings=told)) as stack:
+            await fail_twice(stack)
+        await collector.settle()
+    spans = {span.name: span for span in collector.spans}
+    assert all(spans[name].is_error for name in ("GET", "fetch", "fail", "POST", "deliver"))
+    assert (spans["GET"].parent_id, spans["POST"].parent_id) == (
+        spans["fetch"].span_id,
+        spans["deliver"].span_id,
+    )
+    # The event's own trace tells that it failed, though the batch went on.
+    assert (spans["fail"].trace_id, spans["fail"].parent_id) == (
+        spans["fetch"].trace_id,
+        spans["fetch"].parent_id,
+    )
+    assert {"POST /webhooks/stripe", "record", "process", "POST /ctms"}.isdisjoint(spans)
