@@ -129,6 +129,20 @@ def test_a_file_that_is_no_archive_is_set_aside(file: Path) -> None:
     assert file.with_name(logs[0]["aside"]).read_text().startswith("something else")
 
 
+def test_a_spoiled_file_is_set_aside(file: Path) -> None:
+    former = Archive(file)
+    for number in range(500):
+        former.put("thing", str(number), "x" * 100)
+    former.commit()
+    former.close()
+    with file.open("r+b") as spoiled:
+        spoiled.seek(8192)
+        spoiled.write(b"\xff" * 16_384)
+    with capture_logs() as logs:
+        assert Archive(file).kinds() == []
+    assert [told["event"] for told in logs] == ["archive.set_aside"]
+
+
 def test_a_second_process_is_refused_and_takes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first = Archive(file)
     first.put("thing", "a", 1)

@@ -43,13 +43,14 @@ class _Watched(NamedTuple):
 
 
 class Archive:
-    """Rows by kind and id. A killed process loses nothing that was committed; a lost machine may.
+    """Rows by kind and id. A killed process loses nothing that was committed; a loss of power may spoil all.
 
     Changes count together from one `commit` to the next: what a step did is kept whole or not at all.
 
     Args:
         file: the database, made where there is none; None for memory alone.
-        layout: the version of what stands in the rows; a file of another one is set aside.
+        layout: the version of what stands in the rows, above 0; a file of another one, or a spoiled one, is
+            set aside.
 
     Raises:
         sqlite3.OperationalError: another process has the file, or it cannot be written.
@@ -137,11 +138,14 @@ def _unfit(connection: sqlite3.Connection, layout: int) -> str | None:
     """Return why the file cannot be used, None if it can."""
     try:
         (found,) = connection.execute("PRAGMA user_version").fetchone()
+        (health, *_) = connection.execute("PRAGMA quick_check(1)").fetchone()
     except sqlite3.OperationalError:
         raise  # the file may well be good: it is in use, or this user may not write it
     except sqlite3.DatabaseError as error:
         return str(error)
-    return None if found in (0, layout) else f"its layout is {found}, not {layout}"
+    if found not in (0, layout):
+        return f"its layout is {found}, not {layout}"
+    return None if health == "ok" else str(health)
 
 
 def _prepare(connection: sqlite3.Connection, layout: int) -> sqlite3.Connection:
