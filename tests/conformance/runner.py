@@ -38,13 +38,23 @@ class Runner:
         """Make the contacts, have them delivered, and deliver nothing more."""
         await self._stage.add_clients(self._case.api_clients)
         headers = {"Authorization": f"Bearer {await self._stage.token()}"}
+        created = []
         for contact in self._case.contacts:
             answer = await self._stage.request("POST", "/ctms", json=contact, headers=headers)
             if answer.status_code != httpx.codes.CREATED:
                 raise CaseError(f"a contact of the setup was answered with {answer.status_code}")
+            created.append(answer.json()["email"]["email_id"])
         await self._stage.wait_until_none(*BEFORE_DELIVERY, *DELIVERING)
         await self._stage.control("POST", "/deliveries/pause")
-        for statement in self._case.sql_after_contacts:
+        pending = [one for one in self._case.sql_after_contacts if statements.makes_pending(one)]
+        others = [one for one in self._case.sql_after_contacts if one not in pending]
+        for statement in others:
+            await self._run_sql(statement)
+        if others:
+            # Acoustic has to know what the statements changed, so that only the steps make a difference.
+            await self._stage.want(created)
+            await self._stage.deliver()
+        for statement in pending:
             await self._run_sql(statement)
 
     async def _run_step(self, step: Step) -> str | None:
@@ -58,6 +68,9 @@ class Runner:
         return difference
 
     async def _run_sql(self, statement: str) -> None:
+        if statements.forgets_all(statement):
+            # What is forgotten is no difference that a later step makes.
+            await self._stage.deliver()
         await statements.run(statement, self._stage.tables, await self._stage.now())
 
     async def _run_http(self, step: Step) -> str | None:
@@ -111,14 +124,31 @@ class Runner:
         final, now = self._case.final, await self._stage.now()
         difference = None
         if "pending_acoustic" in final:
-            expected = [_pending(one) for one in final["pending_acoustic"]]
-            difference = rows_differ(expected, await self._stage.pending(), "email_id", now)
+            difference = await self._compare_pending([_pending(one) for one in final["pending_acoustic"]])
             difference = difference and f"pending_acoustic: {difference}"
         if difference is None and "stripe_rows" in final:
             whole = _whole_again(self._case.steps)
             difference = await mirror.differs(self._stage.tables, final["stripe_rows"], whole, now)
         if difference is None and final.get("products"):
             difference = await self._compare_products(final["products"])
+        return difference
+
+    async def _compare_pending(self, expected: Sequence[Mapping[str, Json]]) -> str | None:
+        """Compare who is to be delivered.
+
+        CTMS wants a contact at every word of Stripe's; here one of whom nothing changed is not wanted. That
+        nothing changed is shown by delivering what differs from what was sent last: nothing is sent.
+        """
+        pending = await self._stage.pending()
+        ours = {one["email_id"] for one in pending}
+        unchanged = [one["email_id"] for one in expected if one["email_id"] not in ours and not one["retry"]]
+        wanted = [one for one in expected if one["email_id"] not in unchanged]
+        difference = rows_differ(wanted, pending, "email_id", await self._stage.now())
+        if difference is None and unchanged:
+            await self._stage.want(unchanged)
+            received = await self._stage.deliver()
+            sent = {one["rows"][0].get("email_id") for one in received} & {*unchanged}
+            difference = f"email_id {min(sent)} is absent, though something of it changed" if sent else None
         return difference
 
     async def _compare_products(self, products: Mapping[str, Sequence[Mapping[str, Json]]]) -> str | None:
@@ -146,7 +176,7 @@ def _fault(response: Mapping[str, Json]) -> dict[str, Json]:
 
 
 def _pending(one: Mapping[str, Json]) -> dict[str, Json]:
-    return {name: one[name] for name in ("email_id", "retry") if name in one}
+    return {"email_id": one["email_id"], "retry": one.get("retry", 0)}
 
 
 def _whole_again(steps: Sequence[Step]) -> set[str]:

@@ -128,13 +128,21 @@ class Stage:
         return [{"email_id": str(row["contact_id"]), "retry": row["failures"]} for row in rows]
 
     async def forget_bases(self) -> None:
-        """Have the next delivery of each contact compared with nothing; this makes none due."""
-        await self.tables.execute("UPDATE contact.delivery SET base = NULL")
+        """Have each delivery that is to be made compared with nothing; this makes none due."""
+        await self.tables.execute("UPDATE contact.delivery SET base = NULL WHERE wanted > sent")
 
     async def make_retries_due(self) -> None:
         """Have what failed tried again in the next window: CTMS waits for no more than its next cycle."""
         await self.tables.execute(
             "UPDATE contact.delivery SET due_at = least(due_at, $1) WHERE wanted > sent AND failures > 0",
+            await self.now(),
+        )
+
+    async def want(self, email_ids: Sequence[str]) -> None:
+        """Want of these contacts whatever differs from what was sent last."""
+        await self.tables.execute(
+            "UPDATE contact.delivery SET wanted = sent + 1, due_at = $2 WHERE contact_id = ANY($1::uuid[])",
+            [UUID(email_id) for email_id in email_ids],
             await self.now(),
         )
 

@@ -116,6 +116,16 @@ def why_not(statement: str) -> str | None:
     return None
 
 
+def makes_pending(statement: str) -> bool:
+    """Return whether a statement has contacts delivered, or not delivered."""
+    return "pending_acoustic" in statement
+
+
+def forgets_all(statement: str) -> bool:
+    """Return whether a statement has nobody delivered of those who were to be."""
+    return re.fullmatch(r"\s*delete from pending_acoustic\s*;?\s*", statement, re.IGNORECASE) is not None
+
+
 async def run(statement: str, connection: Any, now: datetime) -> None:
     """Do what a statement does.
 

@@ -1,0 +1,165 @@
+"""The runner: what holds passes, what does not fails with its first difference, and the sum is right."""
+
+import asyncio
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
+OWN = ROOT / "tests" / "conformance" / "cases"
+REFERENCE = ROOT.parent / "shared" / "vectors" / "ctms"
+"""The reference's cases, where somebody has them: they are not part of this repository."""
+
+PATIENCE_SECONDS = 420
+_LINE = re.compile(r"(passed|failed|skipped) +([\w.-]+)(?:: (.*))?")
+Edit = Callable[[Any], None]
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a run of the command said."""
+
+    code: int
+    verdicts: Mapping[str, tuple[str, str]]
+    last_line: str
+
+
+async def run(*paths: Path) -> Run:
+    child = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.conformance", *map(str, paths)),
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        env=dict(os.environ),
+    )
+    async with asyncio.timeout(PATIENCE_SECONDS):
+        output, errors = await child.communicate()
+    *lines, last_line = output.decode().splitlines() or [errors.decode()[-500:]]
+    matches = [match for line in lines if (match := _LINE.fullmatch(line))]
+    verdicts = {match[2]: (match[1], match[3] or "") for match in matches}
+    return Run(child.returncode or 0, verdicts, last_line)
+
+
+def _pop_product(case: Any) -> None:
+    next(iter(case["final"]["products"].values())).pop()
+
+
+def _other_amount(case: Any) -> None:
+    next(iter(case["final"]["products"].values()))[0]["amount"] = 998
+
+
+def _expect(number: int, name: str, value: Any) -> Edit:
+    def edit(case: Any) -> None:
+        del case["steps"][number + 1 :]
+        case["steps"][number]["expect"][name] = value
+
+    return edit
+
+
+def _final(name: str, value: Any) -> Edit:
+    return lambda case: case["final"].update({name: value})
+
+
+def _other_column(case: Any) -> None:
+    del case["steps"][6:]
+    case["steps"][5]["expect"]["acoustic_requests"][0]["columns"]["sub_hubs"] = "1"
+
+
+def _forgotten(case: Any) -> None:
+    (email_id,) = case["final"]["products"]
+    forget = {"sql": f"delete from pending_acoustic where email_id = '{email_id}'"}
+    case["steps"][2:] = [{"n": 2, "action": forget}]
+
+
+WRONG: dict[str, tuple[str, Edit, str]] = {
+    "wrong_status": ("stripe_objects", _expect(0, "status", 201), "step 0: status 201 expected, 200 found"),
+    "wrong_rows_sent": ("stripe_objects", _expect(3, "product_rows", []), "step 3: key .* is too much"),
+    "wrong_product": ("stripe_objects", _other_amount, "products: .*amount: '998' expected, '999' found"),
+    "wrong_products": ("stripe_objects", _pop_product, "products: .* is too much"),
+    "wrong_pending": ("stripe_objects", _final("pending_acoustic", []), "pending_acoustic: .* is too much"),
+    "wrong_forgotten": ("stripe_objects", _forgotten, "pending_acoustic: .* is absent, though something"),
+    "wrong_stripe_rows": (
+        "stripe_objects",
+        _final("stripe_rows", {}),
+        "stripe_rows: stripe_price: .* too much",
+    ),
+    "wrong_request": ("acoustic_faults", _other_column, r"step 5: requests of .*sub_hubs: '1' expected"),
+        "refusals",
+        _expect(8, "www_authenticate", "Basic"),
+        "step 8: www-authenticate: 'Basic'",
+    ),
+}
+"""Cases that expect what does not hold: of which case, changed how, and what must be said."""
+
+
+def _write_wrong(folder: Path) -> None:
+    for name, (source, edit, _) in WRONG.items():
+        case = json.loads((OWN / f"{source}.json").read_text())
+        edit(case)
+        (folder / f"{name}.json").write_text(json.dumps(case))
+    (folder / "wrong_file.json").write_text("[1]")
+
+
+@pytest.fixture(scope="module")
+async def played(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    folder = tmp_path_factory.mktemp("wrong")
+    _write_wrong(folder)
+    return await run(OWN, *([REFERENCE] if REFERENCE.is_dir() else []), folder)
+
+
+def test_our_own_cases_hold(played: Run) -> None:
+    verdicts = {file.stem: played.verdicts.get(file.stem) for file in OWN.glob("*.json")}
+    assert verdicts
+    assert set(verdicts.values()) == {("passed", "")}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_case_that_does_not_hold_fails_with_the_first_difference(played: Run, name: str) -> None:
+    outcome, text = played.verdicts[name]
+    assert outcome == "failed"
+    assert re.match(WRONG[name][2], text), text
+
+
+def test_what_is_no_case_fails(played: Run) -> None:
+    assert played.verdicts["wrong_file"][0] == "failed"
+
+
+def test_the_last_line_counts_and_a_failure_is_the_exit_code(played: Run) -> None:
+    outcomes = [outcome for outcome, _ in played.verdicts.values()]
+    counts = [f"{outcomes.count(name)} {name}" for name in ("passed", "failed", "skipped")]
+    assert played.last_line == ", ".join(counts)
+    assert outcomes.count("failed") >= len(WRONG)
+    assert played.code == 1
+
+
+@pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference's cases are not beside this repository")
+def test_the_references_cases_hold(played: Run) -> None:
+    verdicts = {file.stem: played.verdicts[file.stem] for file in REFERENCE.glob("*.json")}
+    failed = {name: text for name, (outcome, text) in verdicts.items() if outcome == "failed"}
+    skipped = {name: text for name, (outcome, text) in verdicts.items() if outcome == "skipped"}
+    assert failed == {}
+    assert all(skipped.values())
+    reasons = [text for name, text in skipped.items() if name.startswith(("a", "b"))]
+    assert all(re.match("needs (Pub/Sub|PUT|DELETE)", reason) for reason in reasons)
+
+
+async def test_skips_do_not_fail(tmp_path: Path) -> None:
+    (tmp_path / "table.json").write_text('{"id": "table", "cases": []}')
+    found = await run(tmp_path)
+    assert (found.code, found.last_line) == (0, "0 passed, 0 failed, 1 skipped")
+    assert found.verdicts["table"][1].startswith("no steps")
+
+
+async def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
+    found = await run(tmp_path / "nowhere")
+    assert found.code == 1
+    assert "nowhere" in found.last_line
