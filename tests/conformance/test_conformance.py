@@ -93,10 +93,6 @@ WRONG: dict[str, tuple[str, Edit, str]] = {
         "stripe_rows: stripe_price: .* too much",
     ),
     "wrong_request": ("acoustic_faults", _other_column, r"step 5: requests of .*sub_hubs: '1' expected"),
-        "refusals",
-        _expect(8, "www_authenticate", "Basic"),
-        "step 8: www-authenticate: 'Basic'",
-    ),
 }
 """Cases that expect what does not hold: of which case, changed how, and what must be said."""
 
