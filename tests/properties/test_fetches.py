@@ -229,7 +229,7 @@ def test_the_mirror_ends_as_stripe_is(module_database: Database, tmp_path: Path)
         try:
             run_state_machine_as_test(
                 lambda: Fetching(run, ingest, stripe),  # type: ignore[arg-type]  # it takes any factory
-                settings=settings(BOUNDED, max_examples=50, stateful_step_count=30),
+                settings=settings(BOUNDED, max_examples=35, stateful_step_count=30),
             )
         finally:
             run(stack.aclose())
