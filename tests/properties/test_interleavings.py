@@ -43,8 +43,9 @@ async def stripe(tmp_path: Path) -> AsyncIterator[FetchWorld]:
         yield opened
 
 
-async def until_waiting_or_done(ingest: Ingest, task: "asyncio.Task[int]", waiters: int = 1) -> None:
-    while not task.done() and sum(not row["granted"] for row in await ingest.rows(LOCKS)) < waiters:
+async def until_waiting_or_done(ingest: Ingest, task: "asyncio.Task[int]") -> None:
+    """Return once somebody waits for an advisory lock, or the task waits for none."""
+    while not task.done() and all(row["granted"] for row in await ingest.rows(LOCKS)):  # noqa: ASYNC110 -- Postgres does not tell
         await asyncio.sleep(0.01)
 
 
@@ -186,9 +187,9 @@ async def test_what_was_fetched_holds_from_the_latest_event_on_that_asked_for_it
 
 
 async def test_a_commit_is_on_disk_before_it_is_answered(module_database: Database) -> None:
-    async with open_pool(module_database.urls["ingest"], name="test") as pool:
-        async with pool.transaction() as connection:
-            assert await connection.fetchval("SHOW synchronous_commit") == "on"
+    url = module_database.urls["ingest"]
+    async with open_pool(url, name="test") as pool, pool.transaction() as connection:
+        assert await connection.fetchval("SHOW synchronous_commit") == "on"
 
 
 async def test_an_event_without_an_account_is_refused(ingest: Ingest) -> None:
