@@ -29,6 +29,9 @@ from mainstem.common.database import Database, open_database
 from mainstem.common.settings import ServiceSettings
 from mainstem.common.web import State, build_app
 
+SAMPLED = "00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+UNSAMPLED = "00-2af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
+
 log = structlog.get_logger()
 
 
@@ -87,6 +90,8 @@ def main(file: Path, parent: str) -> None:
     provider.add_span_processor(SimpleSpanProcessor(telemetry.DiscreetExporter(memory)))
     asyncio.run(call_all(parent))
     with telemetry.span("probe.continued", parent=parent, links=[parent]):
+        pass
+    with telemetry.span_for("probe.several", [None, parent, parent, SAMPLED, UNSAMPLED]):
         pass
     telemetry.flush()
     file.write_text(json.dumps([json.loads(span.to_json()) for span in memory.get_finished_spans()]))

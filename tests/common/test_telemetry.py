@@ -124,6 +124,14 @@ async def test_a_stored_trace_is_continued_and_linked(told: Told) -> None:
     assert span["links"][0]["context"]["trace_id"] == f"0x{TRACE_ID}"
 
 
+async def test_a_span_for_several_is_the_child_of_the_oldest_and_links_the_others_that_are_kept(
+    told: Told,
+) -> None:
+    (span,) = told.find_spans("probe.several")
+    assert span["parent_id"] == "0x00f067aa0ba902b7"
+    assert [link["context"]["trace_id"] for link in span["links"]] == ["0x1af7651916cd43dd8448eb211c80319c"]
+
+
 async def test_a_collector_is_told_of_what_failed_and_what_led_to_it_though_nothing_is_sampled(
     postgres: Postgres, ports: Ports, tmp_path: Path
 ) -> None:
@@ -136,6 +144,8 @@ async def test_a_collector_is_told_of_what_failed_and_what_led_to_it_though_noth
     assert {"GET /violate", "probe.violation", "INSERT", "GET /broken", "probe.called"} <= set(names)
     assert names.count("probe.called") == 2
     assert {"GET /query", "probe.continued"}.isdisjoint(names)
+    # Of those without a failure, only what serves a sampled trace too is told.
+    assert names.count("probe.several") == 1
     assert {span.trace_id for span in collector.spans} == {TRACE_ID}
     assert "jane" not in collector.text
 

@@ -35,6 +35,9 @@ from mainstem.common.settings import ServiceSettings
 
 TRACEPARENT = "traceparent"
 TRACE_CONTEXT = TraceContextTextMapPropagator()
+SAMPLED = frozenset("13579bdf")
+"""How a traceparent ends whose trace is sampled: the last bit of its flags is set."""
+
 FRAMES = 12
 _tracer = trace.get_tracer("mainstem")
 """Ours, whichever SDK is started; to ask for it at each span would take as long as the span."""
@@ -163,6 +166,8 @@ def span_for(
 ) -> AbstractContextManager[Span]:
     """Time a piece of work that serves several traces: child of the first, the oldest, linked to the others.
 
+    Those that are not sampled are left out: a link to what nobody keeps leads nowhere.
+
     Args:
         name: as `span` has it, like the rest.
         causes: the traceparents of what it serves, the oldest first; None where there is none.
@@ -172,7 +177,8 @@ def span_for(
     """
     several = list(dict.fromkeys(cause for cause in causes if cause is not None))
     parent = several[0] if several else None
-    return span(name, parent=parent, links=several[1:], kind=kind, started_at=started_at, **attributes)
+    links = [cause for cause in several[1:] if _is_sampled(cause)]
+    return span(name, parent=parent, links=links, kind=kind, started_at=started_at, **attributes)
 
 
 def mark_failed() -> None:
@@ -190,6 +196,10 @@ def traceparent() -> str | None:
 def context_of(parent: str) -> Context:
     """Return the context that a stored traceparent names."""
     return TRACE_CONTEXT.extract({TRACEPARENT: parent}, Context())
+
+
+def _is_sampled(parent: str) -> bool:
+    return parent[-1:] in SAMPLED
 
 
 def _span_context_of(parent: str) -> SpanContext:
