@@ -10,7 +10,11 @@ from mainstem.sandbox.servers.process import die_with_parent
 EVENTS_A_MINUTE = 1_000
 WIDTH = 132
 
-app = App(name="chaos", help="Whether everything is as it should be after all went wrong that can.")
+app = App(
+    name="chaos",
+    help="Whether everything is as it should be after all went wrong that can.",
+    version_flags=(),
+)
 
 
 @app.default

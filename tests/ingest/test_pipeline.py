@@ -166,10 +166,24 @@ async def test_an_event_whose_claims_came_to_nothing_runs_alone(ingest: Ingest) 
     assert set((await ingest.statuses()).values()) == {"done"}
 
 
-async def test_a_connection_that_breaks_costs_no_failure_and_no_claim(ingest: Ingest) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        ConnectionResetError(),
+        asyncpg.AdminShutdownError(),
+        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.InterfaceError("the connection is closed"),
+        # What a connection says on which Postgres said farewell between two statements.
+        asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+async def test_a_connection_that_breaks_costs_no_failure_and_no_claim(
+    ingest: Ingest, error: Exception
+) -> None:
     await ingest.record(events.event("customer.created", events.customer()))
-    broken = Failing(ingest.pool, {2: ConnectionResetError()})
-    with pytest.raises(ConnectionResetError):
+    broken = Failing(ingest.pool, {2: error})
+    with pytest.raises(type(error)):
         await ingest.pipeline(database=broken).work()
     (row,) = await ingest.rows("SELECT claims, failures, lease_token FROM inbox.event")
     assert row == {"claims": 0, "failures": 0, "lease_token": None}

@@ -28,7 +28,14 @@ POOL_SIZE = 10
 COMMAND_TIMEOUT_SECONDS = 30.0
 CONNECT_TIMEOUT_SECONDS = 5.0
 
-DATABASE_ERRORS = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+DATABASE_ERRORS = (
+    OSError,
+    TimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+    # What asyncpg says of a connection on which Postgres said farewell between two statements.
+    asyncpg.InternalClientError,
+)
 """What a statement raises when the database is away, or refuses it."""
 
 

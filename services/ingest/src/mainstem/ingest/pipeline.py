@@ -12,7 +12,7 @@ from opentelemetry.trace import SpanKind
 
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Connection, Transactions
+from mainstem.common.database import DATABASE_ERRORS, Connection, Transactions
 from mainstem.common.lease import Lease, LeaseLostError
 from mainstem.ingest import inbox
 from mainstem.ingest.commit import Commit, MovedError
@@ -32,7 +32,7 @@ DATA = (
     asyncpg.ProgramLimitExceededError,
 )
 """What Postgres says of a value; everything else that it says is not an event's fault."""
-OUTSIDE = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+OUTSIDE = DATABASE_ERRORS
 
 log = structlog.get_logger()
 _meter = telemetry.meter()
