@@ -45,6 +45,11 @@ conformance *paths:
 chaos *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.chaos "$@"
 
+# Take each rule of the stream out of a copy of the tree, and demand that its tests fail.
+[group("check")]
+mutations *names:
+    @exec "{{bin}}"/python -m tests.mutations "$@"
+
 # Say whether every file is formatted.
 [group("check")]
 format-check:
