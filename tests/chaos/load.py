@@ -57,6 +57,7 @@ class Pace:
         self._seconds = seconds
         self._began = asyncio.get_running_loop().time()
         self._made = 0
+        self._is_over = False
         self.reached = asyncio.Event()
 
     def take_note(self, made: int) -> None:
@@ -75,7 +76,11 @@ class Pace:
     @property
     def _is_ahead(self) -> bool:
         passed = (asyncio.get_running_loop().time() - self._began) / self._seconds
-        return not self.reached.is_set() and self._made > self._events * passed
+        return not self._is_over and self._made > self._events * passed
+
+    def end(self) -> None:
+        """Keep nobody waiting any more."""
+        self._is_over = True
 
 
 class Actor:
@@ -317,6 +322,7 @@ class Load:
     def stop(self) -> None:
         """Have nothing more begun."""
         self._stopping.set()
+        self._pace.end()
 
     async def _keep_acting(self, actor: Actor) -> None:
         while not self._stopping.is_set():
