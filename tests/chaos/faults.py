@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from tests.chaos.control import Control
 from tests.chaos.schedule import OUTLAST, Strike
+from tests.chaos.tables import AWAY
 
 from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.servers.process import ServerError
@@ -122,7 +123,7 @@ class Storm:
             await query
 
     async def _compute(self) -> None:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        with suppress(*AWAY):
             connection = await asyncpg.connect(self._stack.database_url, timeout=5)
             try:
                 await connection.execute(BUSY)
