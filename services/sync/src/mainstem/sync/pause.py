@@ -1,9 +1,15 @@
 """The sandbox's hand on deliveries: nothing is claimed while somebody else has a file's lock for itself."""
 
+import asyncio
 import fcntl
 import os
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+
+LOOK_SECONDS = 0.05
+PATIENCE_SECONDS = 0.8
+"""How long one call waits for the end of a pause: a worker that is to stop stops in between."""
 
 Work = Callable[[], Awaitable[int]]
 
@@ -27,9 +33,19 @@ class _Pausable:
         """Do the work once, or nothing; return how much was claimed."""
         descriptor = os.open(self._file, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            return await self._work() if _shares(descriptor) else 0
+            return await self._work() if await _shares_soon(descriptor) else 0
         finally:
             os.close(descriptor)
+
+
+async def _shares_soon(descriptor: int) -> bool:
+    """Return whether the lock is ours to share, waiting a little for it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not _shares(descriptor):
+        if time.monotonic() > deadline:
+            return False
+        await asyncio.sleep(LOOK_SECONDS)
+    return True
 
 
 def _shares(descriptor: int) -> bool:
