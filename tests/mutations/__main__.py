@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("mutations.toml")
 TIMEOUT_SECONDS = 300.0
 BASELINE_SECONDS = 1_200.0
+STOP_SECONDS = 30.0
 JOBS = 2
 
 
@@ -51,6 +52,7 @@ class Copy:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._writes = 0
+        self._process: subprocess.Popen[str] | None = None
         for name in _git("ls-files", "-z", "--cached", "--others", "--exclude-standard").split("\0"):
             if name and (ROOT / name).is_file():
                 target = folder / name
@@ -104,7 +106,7 @@ class Copy:
 
     def _run(self, command: Sequence[str], seconds: float) -> str:
         sources = os.pathsep.join(map(str, sorted(self.folder.glob("*/*/src"))))
-        process = subprocess.Popen(
+        self._process = process = subprocess.Popen(
             command,
             cwd=self.folder,
             env={**os.environ, "PYTHONPATH": sources, "CI": "1"},
@@ -116,11 +118,16 @@ class Copy:
         try:
             return process.communicate(timeout=seconds)[0]
         except subprocess.TimeoutExpired:
+            self.stop()
             raise BrokenError(f"no end after {seconds:.0f} s") from None
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                process.communicate()
+
+    def stop(self) -> None:
+        """End the tests that run, if any do: they end their servers when they are told to."""
+        process = self._process
+        if process is not None and process.poll() is None:
+            # Pytest tears down what it has set up when it is interrupted.
+            os.killpg(process.pid, signal.SIGINT)
+            process.wait(STOP_SECONDS)
 
 
 def _git(*arguments: str, cwd: Path = ROOT) -> str:
@@ -174,11 +181,17 @@ def check_all(copies: Sequence[Copy], mutations: Sequence[Mutation]) -> int:
     failures = 0
     with ThreadPoolExecutor(len(copies)) as pool:
         running = {pool.submit(check_one, one): one for one in mutations}
-        for number, done in enumerate(as_completed(running), start=1):
-            mutation, problem = running[done], done.result()
-            failures += problem is not None
-            verdict = "passed" if problem is None else f"FAILED: {problem}"
-            say(f"[{number}/{len(mutations)}] {mutation.name}: {verdict}")
+        try:
+            for number, done in enumerate(as_completed(running), start=1):
+                mutation, problem = running[done], done.result()
+                failures += problem is not None
+                verdict = "passed" if problem is None else f"FAILED: {problem}"
+                say(f"[{number}/{len(mutations)}] {mutation.name}: {verdict}")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for copy in copies:
+                copy.stop()
+            raise
     return failures
 
 
@@ -199,12 +212,18 @@ def main() -> int:
     if unknown := [name for name in given.names if name not in known]:
         parser.error(f"no such mutation: {', '.join(unknown)}")
     mutations = [known[name] for name in given.names] or list(known.values())
-    with tempfile.TemporaryDirectory(prefix="mainstem-mutations-") as folder:
+    # Told to end, it ends as when it is interrupted.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with tempfile.TemporaryDirectory(prefix="mainstem-mutations-", ignore_cleanup_errors=True) as folder:
         Path(folder).chmod(0o711)  # as root Postgres runs as another user
         copies = [Copy(Path(folder) / str(number)) for number in range(min(given.jobs, len(mutations)))]
         tests = sorted({test for one in mutations for test in one.tests})
         say(f"{len(tests)} tests must pass as the tree is …")
-        endings = copies[0].test(tests, BASELINE_SECONDS)
+        try:
+            endings = copies[0].test(tests, BASELINE_SECONDS)
+        except BaseException:
+            copies[0].stop()
+            raise
         if broken := [test for test, ending in endings.items() if ending != "passed"]:
             say("\n".join(f"fails without any mutation: {test}" for test in broken))
             return 1

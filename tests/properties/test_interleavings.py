@@ -10,11 +10,12 @@ import pytest
 import stripe_events as events
 from fetch_world import FetchWorld, open_fetch_world
 from held import Held
-from ingest_bench import Ingest, empty
+from ingest_bench import Ingest, empty, new_event
 from servers import Database
 from stripe_events import START
 
 from mainstem.common.database import Transactions, open_pool
+from mainstem.common.inbox import insert
 from mainstem.ingest.fetches import FetchSource
 from mainstem.ingest.locks import Class, _key, lock
 from mainstem.ingest.providers.protocol import Reader
@@ -30,6 +31,8 @@ SELECT objid::bigint AS key, granted FROM pg_locks
 WHERE locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 UNSIGNED = 2**32
+
+BLOCKED = "SELECT pid FROM pg_locks WHERE locktype = 'transactionid' AND NOT granted"
 
 
 @pytest.fixture(autouse=True)
@@ -106,6 +109,28 @@ async def test_a_subscription_that_moves_while_it_is_waited_for_is_locked_with_i
     await asyncio.gather(second, third)
     buried.cancel()
     assert await ingest.products() == []
+
+
+async def test_events_are_recorded_in_the_order_of_their_keys_however_they_came(
+    ingest: Ingest, module_database: Database
+) -> None:
+    """Whoever waits for one event holds none that is greater, so that nobody can wait for it in turn."""
+    recorded = [new_event(events.event("customer.created", events.customer(), one=f"evt_{n}")) for n in "159"]
+    async with open_pool(module_database.urls["ingest"], name="test") as pool:
+
+        async def record_all() -> None:
+            async with pool.transaction() as connection:
+                await insert(connection, recorded[::-1], ingest.clock.now())
+
+        async with pool.transaction() as first, pool.transaction() as third:
+            await insert(first, recorded[1:2], ingest.clock.now())
+            second = asyncio.create_task(record_all())
+            while not await ingest.rows(BLOCKED):  # noqa: ASYNC110 -- Postgres does not tell
+                await asyncio.sleep(0.01)
+            await third.execute("SET LOCAL lock_timeout = '1s'")
+            assert await insert(third, recorded[2:], ingest.clock.now()) == 1
+        await second
+    assert len(await ingest.statuses()) == 3
 
 
 @dataclass
