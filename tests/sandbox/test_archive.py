@@ -143,13 +143,12 @@ def test_a_spoiled_file_is_set_aside(file: Path) -> None:
     assert [told["event"] for told in logs] == ["archive.set_aside"]
 
 
-def test_a_second_process_is_refused_and_takes_nothing(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_process_is_refused_and_takes_nothing(file: Path) -> None:
     first = Archive(file)
     first.put("thing", "a", 1)
     first.commit()
-    monkeypatch.setattr("mainstem.sandbox.archive.BUSY_SECONDS", 0.01)
     with pytest.raises(sqlite3.OperationalError, match="locked"):
-        Archive(file)
+        Archive(file, busy_seconds=0.01)
     assert bodies(first) == [("a", b"1")]
 
 

@@ -21,9 +21,6 @@ _ROWS = "SELECT id, seq, body FROM held WHERE kind = ? ORDER BY seq, rowid"
 _BESIDE = ("", "-wal", "-shm")
 """What the names of the files that SQLite makes of one database end in."""
 
-BUSY_SECONDS = 5.0
-"""How long a file that another process has is waited for."""
-
 log = structlog.get_logger()
 
 
@@ -51,15 +48,16 @@ class Archive:
         file: the database, made where there is none; None for memory alone.
         layout: the version of what stands in the rows, above 0; a file of another one, or a spoiled one, is
             set aside.
+        busy_seconds: how long a file that another process still has is waited for.
 
     Raises:
         sqlite3.OperationalError: another process has the file, or it cannot be written.
     """
 
-    def __init__(self, file: Path | None = None, *, layout: int = 1) -> None:
+    def __init__(self, file: Path | None = None, *, layout: int = 1, busy_seconds: float = 5.0) -> None:
         self._watched: dict[tuple[str, str], _Watched] = {}
         self._has_file = file is not None
-        self._connection = _connect(file, layout)
+        self._connection = _connect(file, layout, busy_seconds)
 
     @classmethod
     def inside(cls, folder: Path | None, name: str, *, layout: int) -> Self:
@@ -113,22 +111,22 @@ class Archive:
             self._connection.close()
 
 
-def _connect(file: Path | None, layout: int) -> sqlite3.Connection:
+def _connect(file: Path | None, layout: int, busy_seconds: float) -> sqlite3.Connection:
     if file is None:
         return _prepare(sqlite3.connect(":memory:"), layout)
-    connection = _open(file)
+    connection = _open(file, busy_seconds)
     unfit = _unfit(connection, layout)
     if unfit is not None:
         connection.close()
         _set_aside(file, unfit)
-        connection = _open(file)
+        connection = _open(file, busy_seconds)
     return _prepare(connection, layout)
 
 
-def _open(file: Path) -> sqlite3.Connection:
+def _open(file: Path, busy_seconds: float) -> sqlite3.Connection:
     # SQLite gives the files beside this one the same mode: webhooks' secrets stand in them.
     file.touch(mode=0o600)
-    connection = sqlite3.connect(file, timeout=BUSY_SECONDS)
+    connection = sqlite3.connect(file, timeout=busy_seconds)
     # One process at a time; with that, the index of the log needs no shared memory.
     connection.execute("PRAGMA locking_mode = EXCLUSIVE")
     return connection
