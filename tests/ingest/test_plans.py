@@ -8,7 +8,8 @@ import pytest
 import stripe_events as events
 from ingest_bench import Ingest
 
-from mainstem.ingest import owners, products
+from mainstem.common.lease import IN_ORDER, Lease
+from mainstem.ingest import inbox, owners, products
 
 CUSTOMERS = 300
 ASKED = 50
@@ -62,4 +63,15 @@ async def test_a_statement_looks_at_what_it_was_asked_for_and_not_at_everything(
     async with ingest.pool.transaction() as connection:
         answer = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement}", *values)
     # A few steps for each of fifty; reading all for each would be tens of thousands.
+    assert touched(json.loads(answer)[0]["Plan"]) < 30 * ASKED
+
+
+async def test_a_claim_looks_at_what_it_takes_and_not_at_the_backlog(ingest: Ingest) -> None:
+    bodies = [events.event("customer.created", events.customer(f"cus_{number}")) for number in range(2_000)]
+    await ingest.record(*bodies)
+    lease = Lease("worker", 60.0)
+    values = (lease.owner, lease.token, lease.duration, "stripe", ["default"], ingest.clock.now(), ASKED)
+    async with ingest.pool.transaction() as connection:
+        await connection.execute(IN_ORDER)
+        answer = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {inbox.CLAIM}", *values)
     assert touched(json.loads(answer)[0]["Plan"]) < 30 * ASKED

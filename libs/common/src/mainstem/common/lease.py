@@ -15,6 +15,12 @@ from mainstem.common.errors import MainstemError
 RETRY_SECONDS: Sequence[float] = (1, 5, 30, 120, 600, 1_800, 3_600)
 """How long to wait after the first failure, the second, …; the last one repeats. World time."""
 
+IN_ORDER = "SET LOCAL enable_sort = off"
+"""Precedes a claim in its transaction, so that it reads its index in order and stops at its limit.
+
+By what the planner believes of a table that grew lately, to read and sort a whole backlog may look cheaper.
+"""
+
 
 class LeaseLostError(MainstemError):
     """Somebody else holds, or has settled, what this lease claimed: nothing may be written."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mainstem.common.database import Connection
-from mainstem.common.lease import Lease, affected, demand_all
+from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all
 
 PRODUCT_SUBSCRIPTION_CHANGED = "product_subscription.changed"
 """What an owner has of some product changed; the key is `kind:value` of the owner."""
@@ -80,6 +80,7 @@ async def claim(
     connection: Connection, consumer: str, lease: Lease, now: datetime, limit: int
 ) -> list[ClaimedEntry]:
     """Take up to `limit` entries that are due for this consumer; new ones before retries."""
+    await connection.execute(IN_ORDER)
     rows = await connection.fetch(CLAIM, lease.owner, lease.token, lease.duration, consumer, now, limit)
     return sorted((ClaimedEntry(**row) for row in rows), key=lambda entry: entry.id)
 

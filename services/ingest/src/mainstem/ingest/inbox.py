@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from mainstem.common.database import Connection
-from mainstem.common.lease import Lease, affected, demand_all, retry_delay
+from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 
 SUSPICIOUS_CLAIMS = 3
 """How often an event may be claimed without a word of what became of it, before it runs alone."""
@@ -107,6 +107,7 @@ async def claim_suspect(connection: Connection, lease: Lease, queue: Queue, now:
 async def _claim(
     connection: Connection, statement: str, lease: Lease, queue: Queue, *values: Any
 ) -> list[Event]:
+    await connection.execute(IN_ORDER)
     rows = await connection.fetch(
         statement, lease.owner, lease.token, lease.duration, queue.provider, list(queue.accounts), *values
     )
