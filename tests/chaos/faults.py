@@ -1,10 +1,8 @@
 """What the faults do: to the stack's processes and stores, and to the outside world."""
 
 import asyncio
-import os
-import signal
 from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from typing import Any
 
@@ -39,7 +37,6 @@ ACOUSTIC_REFUSAL = (
 LEAPS_SECONDS = (6 * 3_600, 86_400, 3 * 86_400, 33 * 86_400)
 """How far the world's clock moves: retries fall due, then days, then months of subscriptions."""
 
-Act = Callable[[Strike], Awaitable[None]]
 Report = Callable[[Strike, str], None]
 
 
@@ -110,10 +107,10 @@ class Storm:
     async def _kill_postmaster(self, strike: Strike) -> None:
         """Leave the backends alone with the data folder; the next postmaster has to wait for them."""
         async with self._computing():
-            os.kill(self._launcher.pids[strike.target], signal.SIGKILL)
+            self._launcher.kill_process(strike.target)
 
     @asynccontextmanager
-    async def _computing(self) -> Any:
+    async def _computing(self) -> AsyncIterator[None]:
         """Keep a backend busy meanwhile."""
         query = asyncio.create_task(self._compute())
         await asyncio.sleep(0.5)

@@ -165,9 +165,15 @@ async def test_crashed_stores_come_back_with_what_they_held(launcher: Launcher, 
     assert await ask(stack.database_url, "select answer from public.kept") == 42
 
 
-async def test_a_store_that_dies_is_started_again_by_itself(launcher: Launcher, stack: Stack) -> None:
+@pytest.mark.parametrize("alone", [False, True], ids=["with its backends", "without them"])
+async def test_a_store_that_dies_is_started_again_by_itself(
+    launcher: Launcher, stack: Stack, *, alone: bool
+) -> None:
     former = launcher.pids["postgres"]
-    await launcher.kill("postgres")
+    if alone:
+        launcher.kill_process("postgres")
+    else:
+        await launcher.kill("postgres")
     assert await wait_until(lambda: launcher.pids["postgres"] != former, timeout_seconds=10)
     async with asyncio.timeout(10):
         while True:

@@ -1,6 +1,7 @@
 """A whole stack as one thing: stores, the sandbox's world and the services, started, kept and stopped."""
 
 import asyncio
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -87,6 +88,10 @@ class Launcher:
     async def kill(self, name: str) -> None:
         """End a part at once; it is started again as after any other accident."""
         await self._servers[name].crash()
+
+    def kill_process(self, name: str) -> None:
+        """End a part's own process alone, without those that it started; the part is started again."""
+        self._servers[name].child.send(signal.SIGKILL)
 
     def pause(self, name: str) -> None:
         """Halt a part where it stands, its connections open, until `resume`."""
