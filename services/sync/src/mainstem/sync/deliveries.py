@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 from mainstem.common.database import Connection
-from mainstem.common.lease import Lease, affected, retry_delay
+from mainstem.common.lease import IN_ORDER, Lease, affected, retry_delay
 from mainstem.sync.difference import Base
 
 CONFIRM_AFTER = timedelta(seconds=60)
@@ -143,6 +143,7 @@ async def claim(
     connection: Connection, platform: str, lease: Lease, now: datetime, limit: int
 ) -> list[Claimed]:
     """Take up to `limit` deliveries that are due, live ones before retries."""
+    await connection.execute(IN_ORDER)
     rows = await connection.fetch(CLAIM, lease.owner, lease.token, lease.duration, platform, now, limit)
     return [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
 
