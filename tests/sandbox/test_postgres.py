@@ -1,4 +1,5 @@
 import asyncio
+import json
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -123,6 +124,20 @@ async def test_a_second_start_on_live_data_says_who_has_it(
         await second.start()
     assert f"HINT:  Is another postmaster (PID {server.child.pid})" in str(caught.value)
     assert await ask(server.url(), "select 1") == 1
+
+
+async def test_a_server_that_does_not_answer_is_an_error_like_any_other(folder: Path, ports: Ports) -> None:
+    server = Postgres(folder / "run", port=ports.take(), settings={"fsync": "off"})
+    await server.start()
+    await server.stop()
+    passwords = folder / "run" / "passwords.json"
+    passwords.write_text(json.dumps({"postgres": "wrong", "mainstem": "wrong"}))
+    try:
+        with pytest.raises(ServerError, match="does not answer: InvalidPasswordError"):
+            await server.start()
+    finally:
+        await server.stop()
+        server.remove()
 
 
 async def test_a_taken_port_is_named(server: Postgres, folder: Path) -> None:

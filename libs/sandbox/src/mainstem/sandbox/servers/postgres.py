@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from mainstem.common.database import DATABASE_ERRORS
 from mainstem.sandbox.servers.binaries import (
     SHARED,
     find_postgres,
@@ -109,7 +110,11 @@ class Postgres:
                 user=self._user,
             )
         await self._start_and_wait(self._child, time.monotonic() + timeout_seconds)
-        await ensure_owner(self.superuser_url(), OWNER, self._passwords[OWNER])
+        try:
+            await ensure_owner(self.superuser_url(), OWNER, self._passwords[OWNER])
+        except DATABASE_ERRORS as error:
+            # It can be ended again as soon as it is ready.
+            raise ServerError(f"postgres started, but does not answer: {type(error).__name__}") from error
 
     async def stop(self, *, timeout_seconds: float = 2.0) -> None:
         """Stop fast: open transactions are rolled back. Safe to repeat."""
