@@ -34,8 +34,8 @@ ACOUSTIC_REFUSAL = (
     "<FaultString>Session has expired or is invalid</FaultString><detail><error><errorid>145</errorid>"
     "</error></detail></Fault></Body></Envelope>"
 )
-LEAPS_SECONDS = (6 * 3_600, 86_400, 3 * 86_400, 33 * 86_400)
-"""How far the world's clock moves: retries fall due, then days, then months of subscriptions."""
+LEAPS_SECONDS = (6 * 3_600, 86_400, 2 * 86_400, 8 * 86_400)
+"""How far the world's clock moves: retries fall due, and days and weeks of subscriptions are over."""
 
 Report = Callable[[Strike, str], None]
 

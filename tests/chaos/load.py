@@ -21,22 +21,22 @@ PAUSE_SECONDS = 0.1
 
 @dataclass(frozen=True)
 class Catalogue:
-    """What is sold: prices by month, several of a product, and some by day, which renew soon."""
+    """What is sold: prices by week, several of a product, and some by day, which renew soon."""
 
     products: Sequence[str]
-    monthly: Sequence[str]
+    weekly: Sequence[str]
     daily: Sequence[str]
 
 
 async def open_shop(seller: Seller) -> Catalogue:
     """Make the products and their prices."""
-    products, monthly, daily = [], [], []
+    products, weekly, daily = [], [], []
     for number in range(4):
         product = (await seller.post("/v1/products", {"name": f"Product {number}"}))["id"]
         products.append(product)
-        monthly += [await _price(seller, product, amount, "month") for amount in (499, 999)]
+        weekly += [await _price(seller, product, amount, "week") for amount in (499, 999)]
         daily.append(await _price(seller, product, 99, "day"))
-    return Catalogue(products, monthly, daily)
+    return Catalogue(products, weekly, daily)
 
 
 async def _price(seller: Seller, product: str, amount: int, interval: str) -> str:
@@ -149,7 +149,7 @@ class Actor:
         return customer
 
     async def _buy(self, customer: Customer) -> None:
-        prices = self._shop.daily if self._dice.random() < 0.15 else self._shop.monthly
+        prices = self._shop.daily if self._dice.random() < 0.05 else self._shop.weekly
         chosen = self._dice.sample(prices, self._dice.choice((1, 1, 1, 2)))
         form = {
             "customer": customer.id,
@@ -197,8 +197,8 @@ class Actor:
         change = self._dice.choice(
             (
                 {"id": item, "quantity": self._dice.randint(1, 5)},
-                {"id": item, "price": self._dice.choice(self._shop.monthly)},
-                {"price": self._dice.choice(self._shop.monthly)},
+                {"id": item, "price": self._dice.choice(self._shop.weekly)},
+                {"price": self._dice.choice(self._shop.weekly)},
                 {"id": item, "deleted": True},
             )
         )
@@ -270,7 +270,7 @@ class Actor:
     async def _touch_catalogue(self) -> None:
         """Change what everybody's subscriptions name."""
         kind, ids = self._dice.choice(
-            (("products", self._shop.products), ("prices", (*self._shop.monthly, *self._shop.daily)))
+            (("products", self._shop.products), ("prices", (*self._shop.weekly, *self._shop.daily)))
         )
         change = {"metadata": {"turn": self._dice.randint(1, 999)}}
         await self._seller.post(f"/v1/{kind}/{self._dice.choice(ids)}", change)
