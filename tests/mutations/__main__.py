@@ -127,7 +127,10 @@ class Copy:
         if process is not None and process.poll() is None:
             # Pytest tears down what it has set up when it is interrupted.
             os.killpg(process.pid, signal.SIGINT)
-            process.wait(STOP_SECONDS)
+            try:
+                process.wait(STOP_SECONDS)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def _git(*arguments: str, cwd: Path = ROOT) -> str:
