@@ -50,6 +50,11 @@ chaos *args:
 mutations *names:
     @exec "{{bin}}"/python -m tests.mutations "$@"
 
+# Measure what the stream can do: `ingest`, `worker` or `latency`, as bench/README.md says.
+[group("check")]
+bench name *args:
+    @shift && MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python "{{justfile_directory()}}/bench/{{name}}.py" "$@"
+
 # Say whether every file is formatted.
 [group("check")]
 format-check:
