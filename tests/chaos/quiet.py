@@ -13,6 +13,9 @@ PATIENCE_SECONDS = 300.0
 """Leases of who was killed last for a minute, and so do what their successors confirm."""
 
 LOOK_SECONDS = 2.0
+LEEWAY_SECONDS = 60.0
+"""How far the clock moves beyond the first retry: the others of its time are due within that."""
+
 AT_WORK = (
     *("webhooks_pending", "events_leased", "events_due", "outbox_unsettled"),
     *("deliveries_leased", "deliveries_due"),
@@ -75,4 +78,4 @@ async def _settled(control: Control) -> Json | None:
 async def _move_to(control: Control, due: datetime) -> None:
     ahead = due - await control.now()
     if ahead > timedelta(0):
-        await control.advance(ahead.total_seconds() + 0.1)
+        await control.advance(ahead.total_seconds() + LEEWAY_SECONDS)
