@@ -73,7 +73,7 @@ async def test_a_caller_that_goes_away_does_not_cancel_the_others(ingest: Ingest
         calls[0].cancel()
         calls[1].cancel()
         held.released.set()
-        await calls[2]
+        await asyncio.wait_for(calls[2], 5)
         for call in calls[:2]:
             with suppress(asyncio.CancelledError):
                 await call
