@@ -10,6 +10,12 @@ Everything that one process needs, whichever it is.
 
 {{- define "common.deployment" -}}
 {{- $described := include "common.described" . | fromJson -}}
+{{- if le (int $described.stopSeconds) (int $described.drainSeconds) -}}
+{{- include "common.problem" (dict
+      "kind" "Deployment" "name" (include "common.processName" .)
+      "problem" "it would be killed before it could end what is under way"
+      "advice" (printf "Set processes.%s.stopSeconds to more than processes.%s.drainSeconds" .process .process)) -}}
+{{- end -}}
 ---
 apiVersion: apps/v1
 kind: Deployment
