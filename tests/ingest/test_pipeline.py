@@ -170,8 +170,8 @@ async def test_an_event_whose_claims_came_to_nothing_runs_alone(ingest: Ingest) 
     "error",
     [
         ConnectionResetError(),
-        asyncpg.AdminShutdownError(),
-        asyncpg.ConnectionDoesNotExistError(),
+        asyncpg.AdminShutdownError("terminating connection due to administrator command"),
+        asyncpg.ConnectionDoesNotExistError("connection was closed"),
         asyncpg.InterfaceError("the connection is closed"),
         # What a connection says on which Postgres said farewell between two statements.
         asyncpg.InternalClientError("cannot switch to state 12; another operation (2) is in progress"),
@@ -194,7 +194,9 @@ async def test_a_connection_that_breaks_costs_no_failure_and_no_claim(
 
 async def test_a_deadlock_is_tried_again_at_once(ingest: Ingest) -> None:
     await ingest.record(events.event("customer.created", events.customer()))
-    broken = Failing(ingest.pool, {2: asyncpg.DeadlockDetectedError(), 3: asyncpg.SerializationError()})
+    broken = Failing(
+        ingest.pool, {2: asyncpg.DeadlockDetectedError("deadlock"), 3: asyncpg.SerializationError("late")}
+    )
     await ingest.pipeline(database=broken).work()
     (row,) = await ingest.rows("SELECT status, failures FROM inbox.event")
     assert row == {"status": "done", "failures": 0}

@@ -4,9 +4,11 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import pytest
 import stripe_events as events
 from ingest_bench import Ingest
+from servers import Database
 
 from mainstem.common.lease import IN_ORDER, Lease
 from mainstem.ingest import inbox, owners, products
@@ -66,12 +68,26 @@ async def test_a_statement_looks_at_what_it_was_asked_for_and_not_at_everything(
     assert touched(json.loads(answer)[0]["Plan"]) < 30 * ASKED
 
 
-async def test_a_claim_looks_at_what_it_takes_and_not_at_the_backlog(ingest: Ingest) -> None:
+@pytest.mark.parametrize("is_old", [False, True], ids=["planned now", "planned when there was nothing"])
+async def test_a_claim_looks_at_what_it_takes_and_not_at_the_backlog(
+    ingest: Ingest, database: Database, is_old: bool
+) -> None:
+    values = (
+        f"'worker', '{Lease('', 0).token}', '60 s', 'stripe', '{{default}}', '{ingest.clock.now()}', {ASKED}"
+    )
     bodies = [events.event("customer.created", events.customer(f"cus_{number}")) for number in range(2_000)]
-    await ingest.record(*bodies)
-    lease = Lease("worker", 60.0)
-    values = (lease.owner, lease.token, lease.duration, "stripe", ["default"], ingest.clock.now(), ASKED)
+    owner = await asyncpg.connect(database.url)
+    # A table of which nothing is known is taken for one that has some rows.
+    await owner.execute("TRUNCATE inbox.event")
+    await owner.execute("VACUUM ANALYZE inbox.event")
+    await owner.close()
+    if not is_old:
+        await ingest.record(*bodies)
     async with ingest.pool.transaction() as connection:
-        await connection.execute(IN_ORDER)
-        answer = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) {inbox.CLAIM}", *values)
+        await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+        await connection.execute(f"{IN_ORDER}; PREPARE claiming AS {inbox.CLAIM}; EXECUTE claiming({values})")
+        if is_old:
+            await ingest.record(*bodies)
+        answer = await connection.fetchval(f"EXPLAIN (ANALYZE, FORMAT JSON) EXECUTE claiming({values})")
+        await connection.execute("DEALLOCATE claiming")
     assert touched(json.loads(answer)[0]["Plan"]) < 30 * ASKED

@@ -15,10 +15,12 @@ from mainstem.common.errors import MainstemError
 RETRY_SECONDS: Sequence[float] = (1, 5, 30, 120, 600, 1_800, 3_600)
 """How long to wait after the first failure, the second, …; the last one repeats. World time."""
 
-IN_ORDER = "SET LOCAL enable_sort = off"
+IN_ORDER = "SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off"
 """Precedes a claim in its transaction, so that it reads its index in order and stops at its limit.
 
-By what the planner believes of a table that grew lately, to read and sort a whole backlog may look cheaper.
+To read and sort a whole backlog may look cheaper, by what is known of a table that grew lately; and a plan
+that was made while the table was empty is kept. For that reason claims also name their rows by an array,
+which is looked up in an index, and not by a join.
 """
 
 

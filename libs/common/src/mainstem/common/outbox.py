@@ -27,14 +27,14 @@ FROM unnest($1::varchar[], $2::varchar[], $3::varchar[], $4::varchar[])
 CLAIM = """
 UPDATE outbox.entry
 SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1
-WHERE id IN (
+WHERE id = ANY(ARRAY(
   SELECT id FROM outbox.entry
   WHERE consumer = $4 AND settled_at IS NULL AND due_at <= $5
     AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
   ORDER BY failures, due_at, id
   LIMIT $6
   FOR UPDATE SKIP LOCKED
-)
+))
 RETURNING id, topic, key, traceparent, recorded_at
 """
 

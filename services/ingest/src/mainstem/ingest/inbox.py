@@ -23,8 +23,8 @@ WITH due AS MATERIALIZED (
 )
 UPDATE inbox.event AS event
 SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1
-FROM due WHERE event.id = due.id
-RETURNING event.id, account, event_id, type, object_type, object_id, created, livemode, body, traceparent,
+WHERE id = ANY(ARRAY(SELECT id FROM due))
+RETURNING id, account, event_id, type, object_type, object_id, created, livemode, body, traceparent,
   recorded_at, failures
 """
 CLAIM = _CLAIM.format(condition="<", claims=SUSPICIOUS_CLAIMS)

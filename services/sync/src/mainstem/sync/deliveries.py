@@ -42,16 +42,15 @@ ON CONFLICT (contact_id, platform) DO UPDATE SET
 CLAIM = """
 UPDATE contact.delivery
 SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1,
-    is_unknown = delivery.is_unknown OR due.lease_token IS NOT NULL
-FROM (
-  SELECT contact_id, platform, lease_token FROM contact.delivery
+    is_unknown = is_unknown OR lease_token IS NOT NULL
+WHERE platform = $4 AND contact_id = ANY(ARRAY(
+  SELECT contact_id FROM contact.delivery
   WHERE platform = $4 AND wanted > sent AND due_at <= $5
     AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
   ORDER BY failures, due_at
   LIMIT $6
   FOR UPDATE SKIP LOCKED
-) AS due
-WHERE delivery.contact_id = due.contact_id AND delivery.platform = due.platform
+))
 RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base::text,
           delivery.is_unknown, delivery.confirm_at, delivery.failures, delivery.traceparents
 """
