@@ -8,7 +8,6 @@ from typing import Any
 
 import helm_python
 import yaml
-
 from tests.charts.schema import CHARTS, SETTINGS
 
 SERVICES = tuple(SETTINGS)
@@ -39,7 +38,7 @@ _POD: Values = {
 
 def everywhere(service: str, process: Values) -> Values:
     """Return values that say the same of each process."""
-    return {"processes": {name: process for name in processes_of(service)}}
+    return {"processes": dict.fromkeys(processes_of(service), process)}
 
 
 def matrix(service: str) -> dict[str, Values]:
@@ -101,8 +100,10 @@ def merged(*values: Values) -> dict[str, Any]:
     for one in values:
         for name, value in one.items():
             below = result.get(name)
-            both = isinstance(below, Mapping) and isinstance(value, Mapping)
-            result[name] = merged(below, value) if both else value
+            if isinstance(below, Mapping) and isinstance(value, Mapping):
+                result[name] = merged(below, value)
+            else:
+                result[name] = value
     return result
 
 

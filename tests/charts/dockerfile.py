@@ -36,8 +36,8 @@ def read_stages() -> list[list[Step]]:
     return stages
 
 
-def perform(root: Path, arguments: Mapping[str, str], cache: Path) -> None:
-    """Perform the first stage under `root` instead of `/`, with these build arguments.
+def perform(root: Path, arguments: Mapping[str, str], cache: Path, layers: Path | None = None) -> None:
+    """Perform the first stage under `root` instead of `/`, until an `ARG` that is not given.
 
     What it copies comes from the committed files alone, as from a fresh clone.
 
@@ -45,28 +45,42 @@ def perform(root: Path, arguments: Mapping[str, str], cache: Path) -> None:
         root: an empty folder.
         arguments: of the build, such as SERVICE.
         cache: uv's, so that four images share their downloads.
+        layers: where the steps before the first `ARG` were performed already; they are not repeated.
     """
     folder, environment = root, _environment(cache)
+    if layers is not None:
+        shutil.copytree(layers, root, symlinks=True, copy_function=os.link, dirs_exist_ok=True)
+    is_done = layers is not None
     for step in read_stages()[0][1:]:
         words = [_filled(word, arguments) for word in step.words]
         if step.instruction == "WORKDIR":
             folder = root / words[0].removeprefix("/")
-            folder.mkdir(parents=True)
+            folder.mkdir(parents=True, exist_ok=True)
         elif step.instruction == "ENV":
             name, _, value = words[0].partition("=")
             environment[name] = _moved(value, root)
+        elif step.instruction == "ARG":
+            if words[0] not in arguments:
+                return
+            is_done = False
+        elif is_done:
+            continue
         elif step.instruction == "COPY":
             _copy(words[0], folder / words[1])
         elif step.instruction == "RUN":
             command = [_moved(word, root) for word in words]
             subprocess.run(command, cwd=folder, env=environment, check=True)
-        elif step.instruction != "ARG":
+        else:
             raise NotImplementedError(step.instruction)
 
 
 def _environment(cache: Path) -> dict[str, str]:
     """Return what a package manager may be told by a machine; nothing of ours."""
-    told = {name: value for name, value in os.environ.items() if re.match(r"PIP_|SSL_|HTTPS?_PROXY|NO_PROXY", name)}
+    told = {
+        name: value
+        for name, value in os.environ.items()
+        if re.match(r"PIP_|SSL_|HTTPS?_PROXY|NO_PROXY", name)
+    }
     kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
     system = {"UV_SYSTEM_CERTS": "1"} if Path("/etc/ssl/certs/ca-certificates.crt").exists() else {}
     return told | kept | system | {"UV_CACHE_DIR": str(cache), "UV_LINK_MODE": "hardlink"}

@@ -6,14 +6,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-
-from mainstem.common import jobs, telemetry, web
-from mainstem.common.settings import ServiceSettings
-from mainstem.gateway.app import read_routes
-from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH
-from mainstem.gateway.settings import ROUTES_FILE
-from mainstem.gateway.settings import Settings as GatewaySettings
-from mainstem.sync import deliver
 from tests.charts.charts import (
     SERVICES,
     Manifest,
@@ -26,6 +18,14 @@ from tests.charts.charts import (
     render,
 )
 from tests.charts.schema import OF_THE_SANDBOX, ROOT, SETTINGS, names_by_kind
+
+from mainstem.common import jobs, telemetry, web
+from mainstem.common.settings import ServiceSettings
+from mainstem.gateway.app import read_routes
+from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH
+from mainstem.gateway.settings import ROUTES_FILE
+from mainstem.gateway.settings import Settings as GatewaySettings
+from mainstem.sync import deliver
 
 SECRETS = {
     "DATABASE_URL": "postgresql://login:password@postgres.example.com:5432/mainstem",
@@ -207,7 +207,9 @@ def test_every_pod_is_nobody_in_a_file_system_that_it_cannot_change(service: str
 def test_probes_ask_what_the_service_answers(service: str) -> None:
     for pod in deployed(service).values():
         container = container_of(pod)
-        paths = {one: container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "liveness", "readiness")}
+        paths = {
+            one: container[f"{one}Probe"]["httpGet"]["path"] for one in ("startup", "liveness", "readiness")
+        }
         assert set(paths.values()) <= set(web.HEALTH_PATHS)
         assert paths == {
             "startup": "/__lbheartbeat__",
@@ -259,7 +261,9 @@ def policy_of(service: str, process: str, values: dict[str, Any] | None = None) 
 @pytest.mark.parametrize("service", ["ingest", "sync"])
 def test_a_worker_is_reached_for_its_metrics_alone(service: str) -> None:
     (rule,) = policy_of(service, "worker")["ingress"]
-    assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}]
+    assert rule["from"] == [
+        {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    ]
 
 
 def test_services_are_reached_through_the_gateway_and_no_rule_admits_everybody() -> None:
@@ -284,7 +288,9 @@ def test_the_outside_is_reached_by_https_and_the_inside_is_no_outside() -> None:
 
 
 def test_a_way_out_that_is_not_needed_can_be_closed() -> None:
-    rules = policy_of("sync", "http", {"networkPolicy": {"allowTo": {"redis": None, "https": None}}})["egress"]
+    rules = policy_of("sync", "http", {"networkPolicy": {"allowTo": {"redis": None, "https": None}}})[
+        "egress"
+    ]
     assert {port["port"] for rule in rules for port in rule["ports"]} == {53, 5432, 4318, 8000}
 
 

@@ -5,16 +5,17 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 import pytest
 from servers import Database
-
-from mainstem.sandbox.servers.ports import Ports
 from tests.charts.charts import SERVICES
 from tests.charts.dockerfile import perform, read_stages
 from tests.charts.schema import ROOT
+
+from mainstem.sandbox.servers.ports import Ports
 
 BUILD = ROOT / "k8s" / "image" / "build"
 READY_SECONDS = 30
@@ -28,6 +29,21 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return own if own.is_dir() else tmp_path_factory.mktemp("downloads")
 
 
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory, downloads: Path) -> Callable[[str, Path], None]:
+    """Perform a service's build in a folder.
+
+    What stands before `ARG SERVICE` is the same for every image, and done once, as a builder's layers are.
+    """
+    layers = tmp_path_factory.mktemp("layers")
+    perform(layers, {}, downloads)
+
+    def build(service: str, folder: Path) -> None:
+        perform(folder, {"SERVICE": service}, downloads, layers)
+
+    return build
+
+
 def list_files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if not path.is_dir()}
 
@@ -35,9 +51,9 @@ def list_files(folder: Path) -> set[Path]:
 @pytest.mark.slow
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_services_image_is_built_from_nothing_and_answers(
-    service: str, tmp_path: Path, downloads: Path, database: Database, ports: Ports
+    service: str, tmp_path: Path, build: Callable[[str, Path], None], database: Database, ports: Ports
 ) -> None:
-    perform(tmp_path, {"SERVICE": service}, downloads)
+    build(service, tmp_path)
     environment = tmp_path / "opt" / "mainstem"
     shipped = list_files(environment)
     # An image carries what it runs, and not its neighbours.
@@ -47,10 +63,7 @@ async def test_a_services_image_is_built_from_nothing_and_answers(
 
     script = environment / "bin" / "mainstem"
     told = {"PATH": os.environ["PATH"], "PYTHONDONTWRITEBYTECODE": "1"}
-    helped = subprocess.run(
-        [script, service, "--help"], env=told, capture_output=True, text=True, check=True, cwd=tmp_path
-    )
-    assert "serve" in helped.stdout
+    assert "serve" in run(script, service, "--help", environment=told)
     port = ports.take()
     told |= {"DATABASE_URL": database.urls[service], "MAINSTEM_PORT": str(port)}
     told |= {f"MAINSTEM_UPSTREAM_{name}": "http://127.0.0.1:1" for name in UPSTREAMS}
@@ -59,12 +72,19 @@ async def test_a_services_image_is_built_from_nothing_and_answers(
     assert list_files(environment) == shipped, "a pod's file system cannot be written to"
 
 
+def run(*command: str | Path, environment: dict[str, str]) -> str:
+    """Return what a command says."""
+    return subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True).stdout
+
+
 def serve(script: Path, service: str, port: int, told: dict[str, str]) -> None:
     """Start the service, demand that it answers, and end it as Kubernetes does."""
     process = subprocess.Popen([script, service, "serve"], env=told, stdout=subprocess.PIPE, text=True)
     try:
         assert wait_for(f"http://127.0.0.1:{port}/__lbheartbeat__", process) == {"status": "OK"}
-        assert "up" in httpx.get(f"http://127.0.0.1:{port}/__heartbeat__").raise_for_status().json()["database"]
+        assert (
+            "up" in httpx.get(f"http://127.0.0.1:{port}/__heartbeat__").raise_for_status().json()["database"]
+        )
         process.send_signal(signal.SIGTERM)
         assert process.wait(15) in {0, -signal.SIGTERM}
     finally:

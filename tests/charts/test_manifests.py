@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-import kubernetes_validate
+import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
 import pytest
-
 from tests.charts.charts import (
     DOORS,
     SERVICES,
@@ -21,7 +20,6 @@ from tests.charts.charts import (
     loaded,
     matrix,
     of_kind,
-    pods_of,
     processes_of,
     render,
 )
@@ -65,7 +63,7 @@ def test_every_manifest_is_valid_and_there_once(service: str, case: str) -> None
 
 @cache
 def validate(manifest: str, version: str) -> None:
-    """Pass if the manifest, as JSON, is one of this version of Kubernetes; once, since most cases share most."""
+    """Pass if the manifest, as JSON, is valid; each is looked at once, since the cases share most."""
     kubernetes_validate.validate(json.loads(manifest), version, strict=True)
 
 
@@ -103,9 +101,13 @@ def test_an_option_does_what_it_says(service: str, case: str) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_each_process_is_a_deployment_of_its_own_that_scales_apart(service: str) -> None:
-    values = {"processes": {name: {"autoscaling": {"enabled": False}} for name in processes_of(service)}}
-    for number, name in enumerate(processes_of(service), 3):
-        values["processes"][name]["replicas"] = number  # type: ignore[assignment] -- values are nested freely
+    by_hand = {"enabled": False}
+    values = {
+        "processes": {
+            name: {"autoscaling": by_hand, "replicas": number}
+            for number, name in enumerate(processes_of(service), 3)
+        }
+    }
     deployments = of_kind(render(service, values), "Deployment")
     replicas = {one["metadata"]["name"]: one["spec"]["replicas"] for one in deployments}
     expected = enumerate(processes_of(service), 3)
@@ -139,7 +141,11 @@ def test_selectors_are_the_labels_that_never_change_and_each_finds_pods(service:
     selectors = selectors_of(render(service, matrix(service)["as it is"]))
     assert selectors
     assert all(selector.keys() == kept for selector in selectors)
-    pods = [one["spec"]["template"]["metadata"]["labels"] for one in manifests if "template" in one.get("spec", {})]
+    pods = [
+        one["spec"]["template"]["metadata"]["labels"]
+        for one in manifests
+        if "template" in one.get("spec", {})
+    ]
     for selector in selectors:
         if selector["app.kubernetes.io/component"] != "migration":
             assert any(selector.items() <= labels.items() for labels in pods), selector
@@ -147,7 +153,9 @@ def test_selectors_are_the_labels_that_never_change_and_each_finds_pods(service:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_two_versions_of_a_chart_select_the_same(service: str, tmp_path: Path) -> None:
-    packaged = helm_python.package(CHARTS / service, destination=tmp_path, version="9.9.9", app_version="9.9.9")
+    packaged = helm_python.package(
+        CHARTS / service, destination=tmp_path, version="9.9.9", app_version="9.9.9"
+    )
     with helm_python.Chart.load(packaged) as later:
         rendered = later.render({}, name=f"mainstem-{service}", namespace="mainstem")
     assert any("9.9.9" in text for text in rendered.values())
@@ -169,38 +177,51 @@ PROBLEMS: dict[str, tuple[str, Values, str]] = {
     "a door without a host": (
         "gateway",
         {"ingress": {"enabled": True, "trustedProxies": ["10.0.0.1"]}},
-        "Ingress 'mainstem-gateway': no host is given, so it would answer for every one."
-        " Name the host at ingress.host.",
+        (
+            "Ingress 'mainstem-gateway': no host is given, so it would answer for every one."
+            " Name the host at ingress.host."
+        ),
     ),
     "a door without its proxies": (
         "ingest",
         {"ingress": {"enabled": True, "host": "a.example.com"}},
-        "Ingress 'mainstem-ingest': all callers would have the address of the ingress controller."
-        " List the controller's addresses or networks at ingress.trustedProxies.",
+        (
+            "Ingress 'mainstem-ingest': all callers would have the address of the ingress controller."
+            " List the controller's addresses or networks at ingress.trustedProxies."
+        ),
     ),
     "a set of peers that nobody described": (
         "sync",
         {"processes": {"worker": {"allowFrom": ["friends"]}}},
-        "NetworkPolicy 'mainstem-sync-worker': nobody is named 'friends'. Name the peers at"
-        " networkPolicy.allowFrom.friends, or take it out of processes.worker.allowFrom.",
+        (
+            "NetworkPolicy 'mainstem-sync-worker': nobody is named 'friends'. Name the peers at"
+            " networkPolicy.allowFrom.friends, or take it out of processes.worker.allowFrom."
+        ),
     ),
     "a scale without a measure": (
         "billing",
         {"processes": {"http": {"resources": {"requests": {"cpu": None}}}}},
-        "HorizontalPodAutoscaler 'mainstem-billing-http': it scales by CPU, of which nothing is requested."
-        " Set processes.http.resources.requests.cpu, or processes.http.autoscaling.enabled to false.",
+        (
+            "HorizontalPodAutoscaler 'mainstem-billing-http': it scales by CPU, of which nothing is "
+            "requested. Set processes.http.resources.requests.cpu, or processes.http.autoscaling.enabled to"
+            " false."
+        ),
     ),
     "a scale upside down": (
         "billing",
         {"processes": {"http": {"autoscaling": {"minReplicas": 9, "maxReplicas": 3}}}},
-        "HorizontalPodAutoscaler 'mainstem-billing-http': its least is more than its most."
-        " Set processes.http.autoscaling.maxReplicas to 9 or more.",
+        (
+            "HorizontalPodAutoscaler 'mainstem-billing-http': its least is more than its most."
+            " Set processes.http.autoscaling.maxReplicas to 9 or more."
+        ),
     ),
     "a stop shorter than its drain": (
         "sync",
         {"processes": {"http": {"drainSeconds": 30}}},
-        "Deployment 'mainstem-sync-http': it would be killed before it could end what is under way."
-        " Set processes.http.stopSeconds to more than processes.http.drainSeconds.",
+        (
+            "Deployment 'mainstem-sync-http': it would be killed before it could end what is under way."
+            " Set processes.http.stopSeconds to more than processes.http.drainSeconds."
+        ),
     ),
 }
 
