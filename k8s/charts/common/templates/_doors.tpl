@@ -65,7 +65,7 @@ spec:
       http:
         paths:
           {{- range $path := $ingress.paths }}
-          - path: {{ $path }}
+          - path: {{ $path | quote }}
             pathType: Prefix
             backend:
               service:
