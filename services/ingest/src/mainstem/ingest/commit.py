@@ -43,7 +43,7 @@ class Commit:
         links = await self._lock_owners(connection, changes, customers)
         await mirror.write(connection, changes)
         await revisions.write(connection, (one for reading in readings for one in reading.revisions), now)
-        await self._owners.write(connection, {customer.key for customer in customers})
+        await self._owners.write(connection, _relinked(changes, customers))
         changed = await rederive(connection, self._provider, links, now)
         causes = _causes(readings, customers)
         announced = [_announcement(link, links[link], causes) for link in sorted(changed)]
@@ -62,8 +62,8 @@ class Commit:
         }
         roots = {(one.event.account, one.event.object_id) for one in readings}
         subscriptions = [(one.account, name) for one in changes if (name := _subscription(one)) is not None]
-        found = await self._owners.find(connection, named, subscriptions)
-        locked = {*roots, *named, *(one.key for one in found)}
+        found = await self._owners.find_holders(connection, subscriptions)
+        locked = {*roots, *named, *found}
         await lock(connection, Class.OBJECT, ((self._provider, *name) for name in locked))
         customers = await self._owners.find(connection, _concerned(changes), subscriptions)
         if not locked.issuperset(one.key for one in customers):
@@ -105,6 +105,17 @@ def _concerned(changes: Iterable[Change]) -> set[CustomerKey]:
         elif one.snapshot.table == "subscription" and one.snapshot.customer is not None:
             found.add(CustomerKey(one.account, one.snapshot.customer))
     return found
+
+
+def _relinked(changes: Iterable[Change], customers: Iterable[Customer]) -> set[CustomerKey]:
+    """Return the customers whose owner may be another than is written down: they change, or the rule did.
+
+    Of all others the mirror names the same owner as before, since their locks are held.
+    """
+    changed = {
+        CustomerKey(one.account, one.snapshot.id) for one in changes if one.snapshot.table == "customer"
+    }
+    return {one.key for one in customers if one.key in changed or one.link != one.former_link}
 
 
 def _subscription(change: Change) -> str | None:

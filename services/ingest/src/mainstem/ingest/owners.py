@@ -12,6 +12,14 @@ import msgspec
 
 from mainstem.common.database import Connection
 
+HOLDERS = """
+SELECT named.account, found.customer FROM unnest($1::varchar[], $2::varchar[]) AS named (account, id)
+CROSS JOIN LATERAL (
+  SELECT customer FROM stripe.subscription
+  WHERE account = named.account AND id = named.id AND customer IS NOT NULL OFFSET 0
+) AS found
+"""
+
 FIND = """
 WITH given AS (
   SELECT account, customer, NULL AS subscription
@@ -117,6 +125,13 @@ class Owners:
         """Return the owner that a customer's columns name, None if they name none."""
         return self._rule.link(values)
 
+    async def find_holders(
+        self, connection: Connection, subscriptions: Sequence[tuple[str, str]]
+    ) -> set[CustomerKey]:
+        """Return the customers whose the stored subscriptions are, by (account, id)."""
+        rows = await connection.fetch(HOLDERS, *_columns(subscriptions))
+        return {CustomerKey(*row) for row in rows}
+
     async def find(
         self,
         connection: Connection,
@@ -135,7 +150,10 @@ class Owners:
 
         The caller holds the customers' locks and those of all links involved.
         """
-        found = {one.key: one for one in await self.find(connection, customers, ())}
+        named = list(customers)
+        if not named:
+            return
+        found = {one.key: one for one in await self.find(connection, named, ())}
         linked = [(*one.key, *one.link, one.created) for one in found.values() if one.link is not None]
         unlinked = [one.key for one in found.values() if one.link is None]
         if linked:
