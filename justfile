@@ -81,6 +81,11 @@ format:
     "{{bin}}"/ruff check --fix-only --quiet {{python_files}}
     @exec "{{bin}}"/ruff format {{python_files}}
 
+# Write the charts' schemas again, after a change of a service's settings.
+[group("change")]
+schemas:
+    @exec "{{bin}}"/python -m tests.charts
+
 # Pin every dependency again: one lock for the tree, one more for each service's image.
 [group("change")]
 lock *args:
