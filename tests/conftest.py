@@ -1,3 +1,20 @@
 """What every test may ask for."""
 
+import signal
+
+import pytest
+
 pytest_plugins = ("servers",)
+
+# A shell starts what it puts into the background deaf to Ctrl-C, and the children of a deaf process are deaf.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+SERVERS = {"postgres", "valkey"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what needs a server of its own, by what it asks for: `./just check` leaves it out."""
+    for item in items:
+        if SERVERS.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker("server")

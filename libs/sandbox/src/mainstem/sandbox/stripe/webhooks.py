@@ -15,6 +15,7 @@ from typing import Any
 
 import httpx
 import msgspec
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from mainstem.sandbox.faults import Fault, Faults, Kind
 from mainstem.sandbox.standin import Order
@@ -212,8 +213,10 @@ class Sender:
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
         }
         try:
-            async with asyncio.timeout(self._patience.timeout_seconds):
-                answer = await client.post(endpoint["url"], content=body, headers=headers)
+            # Stripe sends no trace context, whatever this process does about its own requests.
+            with suppress_http_instrumentation():
+                async with asyncio.timeout(self._patience.timeout_seconds):
+                    answer = await client.post(endpoint["url"], content=body, headers=headers)
         except (httpx.HTTPError, httpx.InvalidURL, TimeoutError):
             return False
         return answer.is_success
