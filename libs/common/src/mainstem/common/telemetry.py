@@ -17,7 +17,7 @@ from typing import Any
 
 import msgspec
 import structlog
-from opentelemetry import metrics, propagate, trace
+from opentelemetry import metrics, trace
 from opentelemetry.context import Context
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
@@ -189,7 +189,7 @@ def mark_failed() -> None:
 def traceparent() -> str | None:
     """Return the current span's W3C traceparent, or None outside any."""
     carrier: dict[str, str] = {}
-    propagate.inject(carrier)
+    TRACE_CONTEXT.inject(carrier)
     return carrier.get(TRACEPARENT)
 
 

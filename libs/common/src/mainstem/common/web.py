@@ -129,10 +129,9 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        error = ContentTooLargeError(f"the body may have {self._limit} bytes at most")
         declared = Headers(scope=scope).get("content-length", "0") if scope["type"] == "http" else "0"
         if declared.isdecimal() and int(declared) > self._limit:
-            await problem_response(error)(scope, receive, send)
+            await problem_response(self._refusal())(scope, receive, send)
             return
         received = 0
 
@@ -141,10 +140,13 @@ class BodyLimit:
             message = await receive()
             received += len(message.get("body", b""))
             if received > self._limit:
-                raise error
+                raise self._refusal()
             return message
 
         await self._app(scope, receive_within_limit, send)
+
+    def _refusal(self) -> ContentTooLargeError:
+        return ContentTooLargeError(f"the body may have {self._limit} bytes at most")
 
 
 def _flushed(lifespan: Lifespan[Starlette]) -> Lifespan[Starlette]:
