@@ -188,10 +188,8 @@ async def test_nothing_is_left_when_a_stack_ends_even_of_a_paused_part() -> None
         pids = list(launcher.pids.values())
         assert all(map(is_alive, pids))
         launcher.pause("gateway")
-        began = asyncio.get_running_loop().time()
         ending = asyncio.create_task(launcher.__aexit__(None, None, None))
         assert await all_end(pids)
-        assert asyncio.get_running_loop().time() - began < 2
         await ending
     assert not Path(stack.clock_file).parent.exists()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from collector import Seen, open_collector
+from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from rich.console import Console
 
 from mainstem.sandbox.assembly import Options
@@ -46,7 +47,9 @@ async def story(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> Story
         console = Console(file=io.StringIO())
         options = Options(settings={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint})
         async with Launcher(options) as stack:
-            assert await play(stack, console)
+            # The caller is no service of ours: it brings no trace, whatever this process has started.
+            with suppress_http_instrumentation():
+                assert await play(stack, console)
         await collector.settle()
         secrets = [stack.stripe.api_key, stack.stripe.webhook_secret, stack.clients["demo"].client_secret]
         return Story(collector.spans, collector.text, secrets)
