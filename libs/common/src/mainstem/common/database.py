@@ -47,14 +47,6 @@ class Transactions(Protocol):
         ...
 
 
-class Statements(Protocol):
-    """Whatever hands out connections for single statements: a `Pool`."""
-
-    def statement(self) -> AbstractAsyncContextManager[Connection]:
-        """Return a context manager that gives a connection for one statement, which commits by itself."""
-        ...
-
-
 class Pool:
     """Plain asyncpg connections, at most ten a process."""
 
@@ -65,12 +57,6 @@ class Pool:
     async def transaction(self) -> AsyncIterator[Connection]:
         """Give a connection in a transaction: commits at the end, rolls back on an error."""
         async with self._pool.acquire() as connection, connection.transaction():
-            yield connection
-
-    @asynccontextmanager
-    async def statement(self) -> AsyncIterator[Connection]:
-        """Give a connection for one statement, which commits by itself: one round trip instead of three."""
-        async with self._pool.acquire() as connection:
             yield connection
 
 
