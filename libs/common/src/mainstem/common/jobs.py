@@ -25,6 +25,8 @@ from mainstem.common import telemetry
 IDLE_SECONDS = 1.0
 WAKE_TTL_MS = 5_000
 POLL_SECONDS = 0.05
+PAUSE_SECONDS = 0.02
+"""Between two wake-ups that are sent: who commits a thousand times a second need not say so each time."""
 STOP_SECONDS = 10.0
 STALLED_SECONDS = 120.0
 BACKOFF_SECONDS = (1.0, 30.0)
@@ -70,6 +72,7 @@ class Waker:
             self._called.clear()
             while self._wanted:
                 await self._send(self._wanted.pop())
+            await asyncio.sleep(PAUSE_SECONDS)
 
     async def is_up(self) -> bool:
         """Return whether Redis answers."""
