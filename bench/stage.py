@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 
 import asyncpg
 import uvicorn
+import uvloop
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
@@ -125,7 +126,7 @@ def script(name: str, *words: str) -> list[str | Path]:
 def run(measuring: Coroutine[Any, Any, bool]) -> NoReturn:
     """Run a benchmark to its end, or that of whoever started it; the exit code says what was reached."""
     die_with_parent()
-    sys.exit(0 if asyncio.run(_until_signalled(measuring)) else 1)
+    sys.exit(0 if uvloop.run(_until_signalled(measuring)) else 1)
 
 
 async def _until_signalled(measuring: Coroutine[Any, Any, bool]) -> bool:
