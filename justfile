@@ -30,10 +30,10 @@ up *args:
 test *args: format-check lint types floors
     @exec "{{bin}}"/python -m pytest "$@"
 
-# Run the checks that need no server, in under a minute.
+# Run the checks that need no server and are not of the sandbox, in under a minute.
 [group("check")]
 check *args: format-check lint types floors
-    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile -m "not slow and not server" "$@"
+    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --ignore tests/sandbox -m "not slow and not server" "$@"
 
 # Run cases of the reference, a folder or single files, against a stack of their own.
 [group("check")]
