@@ -13,7 +13,7 @@ from starlette.routing import Route
 
 from mainstem.common import telemetry, web
 from mainstem.common.clock import Clock, open_clock
-from mainstem.common.database import Transactions, open_pool
+from mainstem.common.database import Statements, open_pool
 from mainstem.common.health import database_check, redis_check
 from mainstem.common.inbox import NewEvent, insert
 from mainstem.common.jobs import open_waker
@@ -27,14 +27,14 @@ from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
 class EachRecorder:
     """Stores every event in a commit of its own."""
 
-    def __init__(self, database: Transactions, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, database: Statements, clock: Clock, wake: Callable[[], None]) -> None:
         self._database = database
         self._clock = clock
         self._wake = wake
 
     async def record(self, event: NewEvent) -> None:
         """Store an event, once."""
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             to_do = await insert(connection, [event], self._clock.now())
         if to_do:
             self._wake()

@@ -9,7 +9,7 @@ import stripe_events as events
 from held import Failing, Held
 from ingest_bench import Ingest, new_event
 
-from mainstem.common.database import Transactions
+from mainstem.common.database import Statements
 from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.ingest import record
 from mainstem.ingest.record import Recorder, open_recorder
@@ -20,7 +20,7 @@ def customer(number: int) -> bytes:
 
 
 @asynccontextmanager
-async def recorder(ingest: Ingest, database: Transactions | None = None) -> AsyncIterator[Recorder]:
+async def recorder(ingest: Ingest, database: Statements | None = None) -> AsyncIterator[Recorder]:
     """Open a recorder that says in `ingest.woken` when it woke the workers."""
     async with open_recorder(
         database or ingest.pool, ingest.clock, lambda: ingest.woken.append("ingest")

@@ -47,7 +47,7 @@ class NewEvent:
 
 
 async def insert(connection: Connection, events: Sequence[NewEvent], now: datetime) -> int:
-    """Store events, once each; return how many there are to work on. Safe to repeat.
+    """Store events, once each, by one statement; return how many there are to work on. Safe to repeat.
 
     A duplicate changes nothing, but a redelivery of a dead event revives it. The rows go in
     order of their identity, so that two writers never wait for each other in a circle.

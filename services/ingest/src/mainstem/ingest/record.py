@@ -14,7 +14,7 @@ import structlog
 
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
+from mainstem.common.database import Statements
 from mainstem.common.errors import BadRequestError, MainstemError, UnavailableError
 from mainstem.common.inbox import NewEvent, insert
 
@@ -43,7 +43,7 @@ class _Waiting:
 class Recorder:
     """Stores events; `record` returns when its event is committed."""
 
-    def __init__(self, database: Transactions, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(self, database: Statements, clock: Clock, wake: Callable[[], None]) -> None:
         self._database = database
         self._clock = clock
         self._wake = wake
@@ -109,13 +109,13 @@ class Recorder:
     async def _commit(self, events: Sequence[NewEvent]) -> int:
         """Store the events; return how many there are to work on."""
         with telemetry.span_for("record", (event.traceparent for event in events), events=len(events)):
-            async with asyncio.timeout(COMMIT_SECONDS), self._database.transaction() as connection:
+            async with asyncio.timeout(COMMIT_SECONDS), self._database.statement() as connection:
                 return await insert(connection, events, self._clock.now())
 
 
 @asynccontextmanager
 async def open_recorder(
-    database: Transactions, clock: Clock, wake: Callable[[], None]
+    database: Statements, clock: Clock, wake: Callable[[], None]
 ) -> AsyncIterator[Recorder]:
     """Run a recorder; `wake` is called after each commit that left something to do."""
     recorder = Recorder(database, clock, wake)
