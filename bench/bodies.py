@@ -6,8 +6,8 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from mainstem.sandbox.stripe.shapes import blank, shown
-from mainstem.sandbox.stripe.versions import TODAY, Era
+from mainstem.sandbox.stripe.state.shapes import blank, shown
+from mainstem.sandbox.stripe.wire.versions import TODAY, Era
 
 SECRET = "whsec_bench"
 BODY_BYTES = 3_400

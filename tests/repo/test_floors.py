@@ -18,6 +18,7 @@ VIOLATIONS = {
     "distributions": ("common/clock.py", "import mainstem.sandbox.clock"),
     "common": ("common/settings.py", "import mainstem.common.telemetry"),
     "sandbox": ("sandbox/faults.py", "import mainstem.sandbox.acoustic.stand_in"),
+    "stripe": ("sandbox/stripe/wire/errors.py", "import mainstem.sandbox.stripe.edge.answering"),
     "ingest": ("ingest/inbox.py", "import mainstem.ingest.pipeline"),
     "sync": ("sync/contacts.py", "import mainstem.sync.relay"),
     "billing": ("billing/settings.py", "import mainstem.billing.endpoints"),
@@ -31,7 +32,7 @@ MORE_VIOLATIONS = [
     ("distributions", "sync/settings.py", "import mainstem.sandbox.clock"),
     ("common", "common/inbox.py", "import mainstem.common.outbox"),
     ("common", "common/errors.py", "def late() -> None:\n    import mainstem.common.clock"),
-    ("sandbox", "sandbox/stripe/errors.py", "import mainstem.sandbox.acoustic.account"),
+    ("sandbox", "sandbox/stripe/wire/errors.py", "import mainstem.sandbox.acoustic.account"),
     ("rules", "sync/profile.py", "import mainstem.common.database"),
 ]
 

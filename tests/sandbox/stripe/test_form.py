@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stripe._encode import _api_encode
 
-from mainstem.sandbox.stripe import form
-from mainstem.sandbox.stripe.errors import StripeError
+from mainstem.sandbox.stripe.wire import form
+from mainstem.sandbox.stripe.wire.errors import StripeError
 
 NAMES = st.from_regex(r"[a-z_]{1,8}", fullmatch=True).filter(lambda name: name != "metadata")
 TREES: st.SearchStrategy[Any] = st.recursive(

@@ -10,7 +10,7 @@ import pytest
 import stripe
 from stripe_shop import API_KEY, SECRET, Receiver, Shop, World, opened
 
-from mainstem.sandbox.stripe.webhooks import Patience
+from mainstem.sandbox.stripe.delivery.webhooks import Patience
 
 SLOW = Patience(attempts=3, first_seconds=3600, longest_seconds=3600, timeout_seconds=3600)
 """What has failed once is not sent again while the test lasts."""

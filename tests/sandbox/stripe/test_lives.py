@@ -9,19 +9,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
 
 from mainstem.sandbox.archive import Archive
-from mainstem.sandbox.stripe import (
-    calendar,
-    catalog,
-    customers,
-    payment_methods,
-    subscribing,
-    subscription_items,
-    subscriptions,
-)
-from mainstem.sandbox.stripe.account import Account, Dunning
-from mainstem.sandbox.stripe.compose import composed
-from mainstem.sandbox.stripe.ending import is_live
-from mainstem.sandbox.stripe.errors import DeclinedError
+from mainstem.sandbox.stripe.edge import calendar
+from mainstem.sandbox.stripe.goods import catalog, payment_methods
+from mainstem.sandbox.stripe.invoicing.ending import is_live
+from mainstem.sandbox.stripe.state.account import Account, Dunning
+from mainstem.sandbox.stripe.state.compose import composed
+from mainstem.sandbox.stripe.subscribers import customers, subscribing, subscription_items, subscriptions
+from mainstem.sandbox.stripe.wire.errors import DeclinedError
 
 DAY = 86_400
 UNTOLD = {

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from stripe_shop import Shop
 
-from mainstem.sandbox.stripe import paging
-from mainstem.sandbox.stripe.errors import StripeError
-from mainstem.sandbox.stripe.paging import Page, Window
-from mainstem.sandbox.stripe.store import Shelf
+from mainstem.sandbox.stripe.state.store import Shelf
+from mainstem.sandbox.stripe.wire import paging
+from mainstem.sandbox.stripe.wire.errors import StripeError
+from mainstem.sandbox.stripe.wire.paging import Page, Window
 
 
 def _shelf(count: int, removed: set[int] | None = None) -> Shelf[int]:

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mainstem.sandbox.archive import Archive
-from mainstem.sandbox.stripe.agenda import Agenda
-from mainstem.sandbox.stripe.periods import Interval, period_at, step
+from mainstem.sandbox.stripe.goods.periods import Interval, period_at, step
+from mainstem.sandbox.stripe.state.agenda import Agenda
 
 ANCHORS = st.integers(0, 4_000_000_000)
 INTERVALS = st.builds(Interval, st.sampled_from(["day", "week", "month", "year"]), st.integers(1, 6))

@@ -9,7 +9,7 @@ import stripe
 from stripe_shop import SECRET, Receiver, Shop, World
 
 from mainstem.sandbox.faults import Fault, Kind
-from mainstem.sandbox.stripe.webhooks import Patience
+from mainstem.sandbox.stripe.delivery.webhooks import Patience
 
 
 def _listen(world: World, receiver: Receiver, version: str | None = None) -> str:

@@ -30,7 +30,7 @@ from mainstem.sandbox.servers.roles import (
 )
 from mainstem.sandbox.servers.valkey import Valkey
 from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Stack, StackError, StripeAccess
-from mainstem.sandbox.stripe.versions import TODAY
+from mainstem.sandbox.stripe.wire.versions import TODAY
 
 CLIENT = "demo"
 CLIENT_SCOPES = ("contacts:read", "contacts:write", "stripe:write", "billing:read", "billing:write")

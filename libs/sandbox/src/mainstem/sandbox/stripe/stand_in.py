@@ -15,14 +15,16 @@ from mainstem.common.clock import Clock
 from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.faults import Faults
 from mainstem.sandbox.standin import Order
-from mainstem.sandbox.stripe import calendar, versions, webhook_endpoints
-from mainstem.sandbox.stripe.account import Account, Dunning
-from mainstem.sandbox.stripe.answering import Call, Edge, Handler, present
-from mainstem.sandbox.stripe.endpoints import ENDPOINTS
-from mainstem.sandbox.stripe.errors import StripeError
-from mainstem.sandbox.stripe.store import Json
-from mainstem.sandbox.stripe.versions import Era
-from mainstem.sandbox.stripe.webhooks import Patience, Sender
+from mainstem.sandbox.stripe.delivery import webhook_endpoints
+from mainstem.sandbox.stripe.delivery.webhooks import Patience, Sender
+from mainstem.sandbox.stripe.edge import calendar
+from mainstem.sandbox.stripe.edge.answering import Call, Edge, Handler, present
+from mainstem.sandbox.stripe.edge.endpoints import ENDPOINTS
+from mainstem.sandbox.stripe.state.account import Account, Dunning
+from mainstem.sandbox.stripe.state.store import Json
+from mainstem.sandbox.stripe.wire import versions
+from mainstem.sandbox.stripe.wire.errors import StripeError
+from mainstem.sandbox.stripe.wire.versions import Era
 
 _LAYOUT = 1
 """The version of what is kept; to be raised whenever that changes its shape."""

@@ -1,0 +1,1 @@
+"""Events as they are listed, and as they are sent to webhook endpoints."""

@@ -1,0 +1,57 @@
+"""What happens by itself when its time comes, in order of time; see `due` for when that is."""
+
+from collections.abc import Callable
+
+from mainstem.sandbox.stripe.invoicing import collection, ending, invoices, renewals
+from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.store import Json
+from mainstem.sandbox.stripe.subscribers import trials
+
+
+def fall_due(account: Account, until: int) -> None:
+    """Do all that is due at `until` or before; each thing happens at its own instant."""
+    while (first := account.agenda.first()) is not None and first <= until:
+        key = account.agenda.take(first)
+        held = None if key is None else account.store.find(*key)
+        if held is not None:
+            with account.standing_at(first):
+                _HANDLERS[held["object"]](account, held)
+
+
+def _invoice(account: Account, invoice: Json) -> None:
+    collection.attempt(account, invoice)
+
+
+def _subscription(account: Account, subscription: Json) -> None:
+    now = account.now
+    if subscription["status"] == "incomplete":
+        _expire(account, subscription)
+    elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
+        ending.end(account, subscription, reason="cancellation_requested")
+    elif subscription["status"] != "trialing":
+        renewals.renew(account, subscription)
+    elif subscription["trial_end"] > now:
+        trials.give_notice(account, subscription)
+    else:
+        _end_trial(account, subscription)
+
+
+def _end_trial(account: Account, subscription: Json) -> None:
+    customer = account.store.get("customer", subscription["customer"])
+    method = collection.method_for(account, customer, subscription["default_payment_method"])
+    without = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
+    if method is None and without == "cancel":
+        ending.end(account, subscription, reason="cancellation_requested")
+    else:
+        renewals.renew(account, subscription)
+
+
+def _expire(account: Account, subscription: Json) -> None:
+    with account.changing(subscription, "customer.subscription.updated"):
+        subscription |= {"ended_at": account.now, "status": "incomplete_expired"}
+    invoice = account.store.find("invoice", subscription["latest_invoice"])
+    if invoice is not None and invoice["status"] == "open":
+        invoices.void(account, invoice)
+
+
+_HANDLERS: dict[str, Callable[[Account, Json], None]] = {"invoice": _invoice, "subscription": _subscription}

@@ -1,0 +1,1 @@
+"""What is sold, and what pays for it: products, prices, payment methods."""

@@ -1,0 +1,27 @@
+"""What a price makes of a quantity, and how objects write it."""
+
+from decimal import ROUND_HALF_UP, Decimal
+
+from mainstem.sandbox.stripe.goods.periods import Interval
+from mainstem.sandbox.stripe.state.store import Json
+
+
+def amount_of(price: Json, quantity: int) -> int:
+    """Return what a quantity costs for one period, in the currency's smallest unit."""
+    return int((Decimal(price["unit_amount_decimal"]) * quantity).to_integral_value(ROUND_HALF_UP))
+
+
+def interval_of(price: Json) -> Interval:
+    """Return how often a recurring price is charged."""
+    return Interval(price["recurring"]["interval"], price["recurring"]["interval_count"])
+
+
+def price_details(price: Json | None) -> Json | None:
+    """Return the `pricing` of a line or an invoice item."""
+    if price is None:
+        return None
+    return {
+        "price_details": {"price": price["id"], "product": price["product"]},
+        "type": "price_details",
+        "unit_amount_decimal": price["unit_amount_decimal"],
+    }

@@ -1,0 +1,108 @@
+"""Collecting what an invoice asks for, and what becomes of its subscription."""
+
+from mainstem.sandbox.stripe.goods import payment_methods
+from mainstem.sandbox.stripe.goods.cards import Refusal
+from mainstem.sandbox.stripe.invoicing import ending, invoices
+from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.store import Json
+
+_SECONDS_A_DAY = 86_400
+_NO_METHOD = Refusal(
+    "card_declined", "missing_payment_method", "This customer has no default payment method to charge."
+)
+_WAITING = frozenset({"incomplete", "past_due", "unpaid"})
+"""A subscription's statuses that end when its latest invoice is paid."""
+_CURRENT = frozenset({"active", "trialing"})
+
+
+def method_for(account: Account, customer: Json, preferred: str | None) -> Json | None:
+    """Return the payment method that would be charged, None if there is none."""
+    default = customer["invoice_settings"]["default_payment_method"]
+    return account.store.find("payment_method", preferred or default)
+
+
+def attempt(
+    account: Account, invoice: Json, *, preferred: str | None = None, scheduled: bool = True
+) -> Refusal | None:
+    """Try to collect an open invoice. Return why it was refused, None if it is paid.
+
+    An attempt that a caller asked for changes nothing about the scheduled ones.
+    """
+    subscription = account.store.find("subscription", invoice["subscription"])
+    refusal = _refusal(account, invoice, subscription, preferred)
+    if refusal is None:
+        settle(account, invoice)
+        return None
+    _fail(account, invoice, subscription, scheduled=scheduled)
+    return refusal
+
+
+def _refusal(
+    account: Account, invoice: Json, subscription: Json | None, preferred: str | None
+) -> Refusal | None:
+    if invoice["amount_remaining"] == 0:
+        return None
+    chosen = preferred or (subscription or invoice)["default_payment_method"]
+    method = method_for(account, account.store.get("customer", invoice["customer"]), chosen)
+    return _NO_METHOD if method is None else payment_methods.method_card(method).on_charge
+
+
+def settle(account: Account, invoice: Json, *, out_of_band: bool = False) -> None:
+    """Make an open invoice a paid one, and its subscription an active one if it waited for that."""
+    charged = invoice["amount_remaining"] > 0 and not out_of_band
+    invoice |= {
+        "amount_paid": invoice["amount_due"],
+        "amount_remaining": 0,
+        "attempt_count": invoice["attempt_count"] + charged,
+        "attempted": True,
+        "auto_advance": False,
+        "next_payment_attempt": None,
+        "paid": True,
+        "paid_out_of_band": out_of_band,
+        "status": "paid",
+    }
+    invoice["status_transitions"]["paid_at"] = account.now
+    account.record("invoice.paid", invoice)
+    account.record("invoice.payment_succeeded", invoice)
+    subscription = account.store.find("subscription", invoice["subscription"])
+    if subscription is not None and subscription["latest_invoice"] == invoice["id"]:
+        with account.changing(subscription, "customer.subscription.updated"):
+            if subscription["status"] in _WAITING:
+                subscription["status"] = "active"
+
+
+def _fail(account: Account, invoice: Json, subscription: Json | None, *, scheduled: bool) -> None:
+    invoice |= {"attempt_count": invoice["attempt_count"] + 1, "attempted": True}
+    if scheduled:
+        invoice["next_payment_attempt"] = _next_attempt(account, invoice, subscription)
+    account.record("invoice.payment_failed", invoice)
+    if subscription is None:
+        return
+    with account.changing(subscription, "customer.subscription.updated"):
+        if subscription["status"] in _CURRENT:
+            subscription["status"] = "past_due"
+    if scheduled and subscription["status"] == "past_due" and invoice["next_payment_attempt"] is None:
+        _stop_trying(account, subscription)
+
+
+def _next_attempt(account: Account, invoice: Json, subscription: Json | None) -> int | None:
+    if subscription is None or subscription["status"] == "incomplete" or not invoice["auto_advance"]:
+        return None
+    waits = account.dunning.retry_after_days[invoice["_tries"] :]
+    invoice["_tries"] += 1
+    return account.now + waits[0] * _SECONDS_A_DAY if waits else None
+
+
+def _stop_trying(account: Account, subscription: Json) -> None:
+    if account.dunning.afterwards == "canceled":
+        ending.end(account, subscription, reason="payment_failed")
+        return
+    with account.changing(subscription, "customer.subscription.updated"):
+        subscription["status"] = account.dunning.afterwards
+
+
+def open_and_attempt(account: Account, invoice: Json) -> Refusal | None:
+    """Tell of a draft, finalize it and try to collect it at once."""
+    account.record("invoice.created", invoice)
+    invoices.finalize(account, invoice)
+    return attempt(account, invoice)

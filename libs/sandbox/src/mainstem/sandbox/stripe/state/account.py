@@ -1,0 +1,144 @@
+"""One Stripe account: what it holds, what has happened to it and what is still to fall due."""
+
+import random
+import string
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from mainstem.common.clock import Clock
+from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stripe.state import shapes
+from mainstem.sandbox.stripe.state.agenda import Agenda
+from mainstem.sandbox.stripe.state.compose import snapshot
+from mainstem.sandbox.stripe.state.deliveries import Deliveries
+from mainstem.sandbox.stripe.state.due import due_at
+from mainstem.sandbox.stripe.state.history import Cause, Event, History
+from mainstem.sandbox.stripe.state.store import Json, Store
+from mainstem.sandbox.stripe.wire import versions
+
+_LETTERS = string.ascii_letters + string.digits
+_RANDOM = random.SystemRandom()
+"""Ids stay unique when a test tool seeds the usual generator again and again."""
+
+_PREFIXES = {
+    "customer": "cus",
+    "event": "evt",
+    "invoice": "in",
+    "invoiceitem": "ii",
+    "line_item": "il",
+    "payment_method": "pm",
+    "price": "price",
+    "product": "prod",
+    "subscription": "sub",
+    "subscription_item": "si",
+    "webhook_endpoint": "we",
+}
+_SHORT = frozenset({"customer", "product", "subscription_item"})
+"""Kinds whose ids are 14 characters long behind the prefix; the others have 24."""
+
+
+@dataclass(frozen=True)
+class Dunning:
+    """What the account does about an invoice that cannot be collected."""
+
+    retry_after_days: tuple[int, ...] = (3, 5, 7)
+    """Days from each failed attempt to the next one."""
+    afterwards: Literal["canceled", "unpaid", "past_due"] = "canceled"
+    """The subscription's status after the last attempt."""
+
+
+def new_id(prefix: str, *, length: int = 24) -> str:
+    """Return an id as Stripe makes them."""
+    return f"{prefix}_{''.join(_RANDOM.choices(_LETTERS, k=length))}"
+
+
+class Account:
+    """The state of one account; every call of its behaviours is one atomic step, since none awaits.
+
+    Args:
+        clock: the world's time.
+        api_version: the version in whose shapes the account's own events are kept.
+        dunning: what is done about unpaid invoices.
+        archive: where all of it is kept; what stands there is recalled. None is memory. Whoever takes a
+            step commits it.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        api_version: str = versions.TODAY,
+        dunning: Dunning | None = None,
+        archive: Archive | None = None,
+    ) -> None:
+        self.api_version = versions.check(api_version)
+        self.dunning = dunning or Dunning()
+        self.archive = archive or Archive()
+        self.store = Store(self.archive)
+        self.events = History(self.archive)
+        self.agenda = Agenda(self.archive)
+        self.deliveries = Deliveries(self.archive, self.events)
+        self.cause = Cause()
+        self.tell: Callable[[Event], None] = _tell_nobody
+        self._clock = clock
+        self._standing_at: int | None = None
+
+    @property
+    def now(self) -> int:
+        """The world's time, in seconds since 1970."""
+        return int(self._clock.now().timestamp()) if self._standing_at is None else self._standing_at
+
+    @contextmanager
+    def standing_at(self, at: int) -> Iterator[None]:
+        """Have it be exactly `at` inside, however long the steps take."""
+        self._standing_at = at
+        try:
+            yield
+        finally:
+            self._standing_at = None
+
+    @contextmanager
+    def caused_by(self, cause: Cause) -> Iterator[None]:
+        """Have what happens inside be due to a request."""
+        self.cause = cause
+        try:
+            yield
+        finally:
+            self.cause = Cause()
+
+    def new(self, kind: str, **facts: Any) -> Json:
+        """Hold a new object of this kind, and return it; nothing is told yet."""
+        given = new_id(_PREFIXES[kind], length=14 if kind in _SHORT else 24)
+        held = {**shapes.blank(kind), "id": given, **facts}
+        if "created" in held:
+            held["created"] = self.now
+        return self.store.add(held)
+
+    def record(self, happened: str, held: Json, *, before: bytes | None = None) -> None:
+        """Write an event of this type about an object as it now is, and tell it."""
+        event = Event(
+            id=new_id("evt"),
+            type=happened,
+            created=self.now,
+            api_version=self.api_version,
+            cause=self.cause,
+            after=snapshot(self.store, held),
+            before=before,
+        )
+        self.events.record(event)
+        self.agenda.put((held["object"], held["id"]), due_at(held))
+        self.tell(event)
+
+    @contextmanager
+    def changing(self, held: Json, happened: str) -> Iterator[None]:
+        """Write an event of this type about what changes inside; none if nothing does."""
+        before = snapshot(self.store, held)
+        yield
+        if snapshot(self.store, held) != before:
+            self.record(happened, held, before=before)
+
+
+def _tell_nobody(_: Event) -> None:
+    """Nobody listens yet."""

@@ -1,0 +1,40 @@
+"""When an object changes by itself next: pure rules over what it shows."""
+
+from collections.abc import Callable
+
+from mainstem.sandbox.stripe.state.store import Json
+
+NOTICE = 3 * 86_400
+"""Seconds before a trial's end at which Stripe gives notice of it."""
+
+EXPIRY = 23 * 3_600
+"""Seconds after which a subscription whose first invoice was not paid expires."""
+
+_RUNNING = frozenset({"active", "past_due", "unpaid"})
+
+
+def due_at(held: Json) -> int | None:
+    """Return the instant, in seconds since 1970, at which the object changes by itself; None is never."""
+    rule = _RULES.get(held["object"])
+    return None if rule is None else rule(held)
+
+
+def _subscription(held: Json) -> int | None:
+    if held["status"] == "incomplete":
+        return int(held["created"]) + EXPIRY
+    moments = [held["cancel_at"]]
+    if held["status"] == "trialing":
+        moments += [held["trial_end"], None if held["_noticed"] else held["trial_end"] - NOTICE]
+    elif held["status"] in _RUNNING:
+        moments.append(held["current_period_end"])
+    else:
+        return None
+    return min(int(moment) for moment in moments if moment is not None)
+
+
+def _invoice(held: Json) -> int | None:
+    at: int | None = held["next_payment_attempt"]
+    return at if held["status"] == "open" else None
+
+
+_RULES: dict[str, Callable[[Json], int | None]] = {"subscription": _subscription, "invoice": _invoice}

@@ -1,0 +1,84 @@
+"""What has happened to an account: its events, in order."""
+
+from dataclasses import dataclass, field
+
+import msgspec
+
+from mainstem.sandbox.archive import Archive, Row
+from mainstem.sandbox.stripe.state.store import Shelf
+
+_KIND = "_event"
+_NONE = b"null"
+
+
+@dataclass(frozen=True)
+class Cause:
+    """The request that made something happen; both None for what happened by itself."""
+
+    request_id: str | None = None
+    idempotency_key: str | None = None
+
+
+@dataclass
+class Event:
+    """Something that happened, with what the object showed after it and, of a change, before it."""
+
+    id: str
+    type: str
+    created: int
+    api_version: str
+    cause: Cause
+    after: bytes
+    before: bytes | None
+    waiting: set[str] = field(default_factory=set)
+    """The ids of the webhook endpoints that have not confirmed it yet."""
+
+
+class _Kept(msgspec.Struct):
+    """An event as its row has it; who waits for it is in rows of their own."""
+
+    type: str
+    created: int
+    api_version: str
+    cause: Cause
+    after: msgspec.Raw
+    before: msgspec.Raw
+
+
+class History(Shelf[Event]):
+    """The events of one account, kept in its archive."""
+
+    def __init__(self, archive: Archive) -> None:
+        super().__init__()
+        self._archive = archive
+        for row in archive.rows(_KIND):
+            self.add(row.id, _recalled(row))
+
+    def record(self, event: Event) -> None:
+        """Put an event behind all others, for good."""
+        self._archive.put(_KIND, event.id, _kept(event), seq=self.end)
+        self.add(event.id, event)
+
+
+def _kept(event: Event) -> _Kept:
+    return _Kept(
+        type=event.type,
+        created=event.created,
+        api_version=event.api_version,
+        cause=event.cause,
+        after=msgspec.Raw(event.after),
+        before=msgspec.Raw(event.before or _NONE),
+    )
+
+
+def _recalled(row: Row) -> Event:
+    kept = msgspec.json.decode(row.body, type=_Kept)
+    return Event(
+        id=row.id,
+        type=kept.type,
+        created=kept.created,
+        api_version=kept.api_version,
+        cause=kept.cause,
+        after=bytes(kept.after),
+        before=None if bytes(kept.before) == _NONE else bytes(kept.before),
+    )

@@ -1,0 +1,1 @@
+"""Customers, and the subscriptions that they begin, change and end."""
