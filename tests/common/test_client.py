@@ -162,3 +162,14 @@ async def test_a_trial_that_fails_opens_the_circuit_again(outside: Outside, url:
         with pytest.raises(CircuitOpenError):
             await client.request("GET", "/")
     assert outside.requests == 2
+
+
+async def test_an_answer_that_was_long_on_its_way_does_not_put_the_next_trial_off() -> None:
+    breaker = Breaker("outside", failures_to_open=1, open_seconds=0.2)
+    breaker.record(ok=False)
+    await asyncio.sleep(0.15)
+    breaker.record(ok=False)
+    with pytest.raises(CircuitOpenError):
+        breaker.check()
+    await asyncio.sleep(0.1)
+    breaker.check()

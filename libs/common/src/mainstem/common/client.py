@@ -4,6 +4,7 @@ Retries are for requests that may be repeated; what must not be, and what Postgr
 (deliveries, fetches), goes with `attempts=1`.
 """
 
+import math
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ import httpx
 import stamina
 import structlog
 
+from mainstem.common import telemetry
 from mainstem.common.errors import UnavailableError
 
 TIMEOUT_SECONDS = 5.0
@@ -21,6 +23,9 @@ FAILURES_TO_OPEN = 5
 OPEN_SECONDS = 10.0
 
 log = structlog.get_logger()
+open_circuits = telemetry.meter().create_up_down_counter(
+    "mainstem_circuits_open", description="Services that are not asked now, since they kept failing."
+)
 
 
 class CircuitOpenError(UnavailableError):
@@ -39,27 +44,36 @@ class Breaker:
         self._failures = 0
         self._next_trial = 0.0
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the service failed that often in a row."""
+        return self._failures >= self._failures_to_open
+
     def check(self) -> None:
         """Pass if the service may be asked; one caller at a time may when the circuit is open.
 
         Raises:
-            CircuitOpenError: it may not.
+            CircuitOpenError: it may not; `Retry-After` says how long it is until the next trial.
         """
-        if self._failures < self._failures_to_open:
+        if not self.is_open:
             return
         now = time.monotonic()
         if now < self._next_trial:
-            seconds = max(1, round(self._next_trial - now))
+            seconds = max(1, math.ceil(self._next_trial - now))
             raise CircuitOpenError(f"{self._name} is not answering", headers={"Retry-After": str(seconds)})
         self._next_trial = now + self._open_seconds
 
     def record(self, *, ok: bool) -> None:
-        """Count an answer: any answer but a 5xx is ok."""
-        if ok:
-            self._failures = 0
+        """Count an answer: for `Client` any but a 5xx is ok."""
+        was_open = self.is_open
+        self._failures = 0 if ok else self._failures + 1
+        if self.is_open == was_open:
             return
-        self._failures += 1
-        if self._failures >= self._failures_to_open:
+        open_circuits.add(-1 if was_open else 1, {"outside": self._name})
+        if was_open:
+            log.info("circuit.closed", outside=self._name)
+        else:
+            # Set here alone: an answer that was long on its way must not put the next trial off.
             self._next_trial = time.monotonic() + self._open_seconds
             log.warning("circuit.opened", outside=self._name, failures=self._failures)
 

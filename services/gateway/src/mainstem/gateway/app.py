@@ -56,7 +56,7 @@ async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> As
     upstreams = {name: url for name, url in settings.upstreams.items() if url is not None}
     async with (
         open_pool(settings.database_url.get_secret_value(), name=SERVICE) as database,
-        open_proxy(upstreams) as proxy,
+        open_proxy(upstreams, circuit_seconds=settings.circuit_seconds) as proxy,
     ):
         await require_schema(database)
         ring = KeyRing(database, ahead_seconds=settings.key_ahead_seconds)

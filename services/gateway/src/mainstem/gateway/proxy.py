@@ -19,6 +19,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from mainstem.common import telemetry
+from mainstem.common.client import Breaker
 from mainstem.common.errors import BadGatewayError, BadRequestError, GatewayTimeoutError, MainstemError
 from mainstem.common.requests import REQUEST_ID
 from mainstem.gateway.body import ClientGoneError, IncomingBody, IncompleteBodyError
@@ -70,11 +71,12 @@ failures = telemetry.meter().create_counter(
 
 
 class Proxy:
-    """Forwards over pooled connections."""
+    """Forwards over pooled connections; an upstream that keeps giving no answer is left alone for a while."""
 
-    def __init__(self, client: Client, upstreams: Mapping[str, str]) -> None:
+    def __init__(self, client: Client, upstreams: Mapping[str, str], breakers: Mapping[str, Breaker]) -> None:
         self._client = client
         self._upstreams = upstreams
+        self._breakers = breakers
 
     async def forward(
         self, route: Route, identity: str | None, scope: Scope, receive: Receive, send: Send
@@ -87,12 +89,16 @@ class Proxy:
         Raises:
             ContentTooLargeError, IncompleteBodyError: the caller sends too much, or too slowly.
             BadGatewayError, GatewayTimeoutError: the upstream is away, answers nonsense, or takes too long.
+            CircuitOpenError: it did so again and again a moment ago.
         """
         body = IncomingBody(receive, limit_bytes=route.body_limit_bytes)
         body.check_declared(Headers(scope=scope).get("content-length"))
         try:
             await body.begin(timeout_seconds=route.timeout_seconds)
-            exchange = _Exchange(self._client, self._upstreams[route.upstream], route, identity, scope, body)
+            # After the body has begun: a caller who sends none must not use up the one trial.
+            (breaker := self._breakers[route.upstream]).check()
+            base_url = self._upstreams[route.upstream]
+            exchange = _Exchange(self._client, breaker, base_url, route, identity, scope, body)
             # The end is sent last of all: the server then reports the caller gone, as if it had left.
             if await _while_connected(exchange, body, send):
                 await send({"type": "http.response.body"})
@@ -101,8 +107,13 @@ class Proxy:
 
 
 @asynccontextmanager
-async def open_proxy(upstreams: Mapping[str, str]) -> AsyncIterator[Proxy]:
-    """Open a proxy to upstreams by name; connections are made when they are first used."""
+async def open_proxy(upstreams: Mapping[str, str], *, circuit_seconds: float) -> AsyncIterator[Proxy]:
+    """Open a proxy to upstreams by name; connections are made when they are first used.
+
+    Args:
+        upstreams: their base URLs by name.
+        circuit_seconds: how long one that keeps failing is left alone before each trial.
+    """
     builder = (
         ClientBuilder()
         .connect_timeout(CONNECT_TIMEOUT)
@@ -119,7 +130,8 @@ async def open_proxy(upstreams: Mapping[str, str]) -> AsyncIterator[Proxy]:
         .deflate(enable=False)
     )
     async with builder.build() as client:
-        yield Proxy(client, upstreams)
+        breakers = {name: Breaker(name, open_seconds=circuit_seconds) for name in upstreams}
+        yield Proxy(client, upstreams, breakers)
 
 
 @dataclass(frozen=True)
@@ -127,6 +139,7 @@ class _Exchange:
     """One request and its answer."""
 
     client: Client
+    breaker: Breaker
     base_url: str
     route: Route
     identity: str | None
@@ -142,7 +155,7 @@ class _Exchange:
             "server.address": self.route.upstream,
         }
         with telemetry.span(f"{method} {self.route.path}", kind=SpanKind.CLIENT, **attributes) as span:
-            return await _Answer(self.route, span).pass_on(self._request(), self.body, send)
+            return await _Answer(self.route, self.breaker, span).pass_on(self._request(), self.body, send)
 
     def _request(self) -> StreamRequest:
         query = quote(self.scope["query_string"], safe=QUERY_SAFE)
@@ -185,8 +198,9 @@ class _Exchange:
 class _Answer:
     """An upstream's answer on its way to the caller."""
 
-    def __init__(self, route: Route, span: Span) -> None:
+    def __init__(self, route: Route, breaker: Breaker, span: Span) -> None:
         self._route = route
+        self._breaker = breaker
         self._span = span
         self._has_begun = False
 
@@ -196,17 +210,19 @@ class _Answer:
             async with request as response:
                 await self._stream(response, send)
         except (PyreqwestError, ValueError, ClientGoneError, MainstemError) as error:
-            cause = body.error or error
-            if not isinstance(cause, MainstemError | ClientGoneError):
-                self._count_failure(cause)
+            told = _explain(body.error or error, body)
+            if isinstance(told, BadGatewayError | GatewayTimeoutError):
+                self._count_failure(error)
             if not self._has_begun:
-                raise _explain(cause, body) from error
+                raise told from error
             # Our server closes the connection of an answer without its end: half must not look whole.
             return False
         return True
 
     def _count_failure(self, error: Exception) -> None:
         kind, upstream = type(error).__name__, self._route.upstream
+        if not self._has_begun:
+            self._breaker.record(ok=False)
         self._span.set_attribute("error.type", kind)
         telemetry.mark_failed()
         failures.add(1, {"upstream": upstream, "error": kind})
@@ -218,6 +234,8 @@ class _Answer:
         if response.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
             telemetry.mark_failed()
         self._has_begun = True
+        # Whatever its status: who answers is not away, and may tell its callers itself what is wrong.
+        self._breaker.record(ok=True)
         await send({"type": "http.response.start", "status": response.status, "headers": headers})
         while (chunk := await response.body_reader.read_chunk()) is not None:
             await send({"type": "http.response.body", "body": chunk.to_bytes(), "more_body": True})

@@ -37,6 +37,12 @@ class Settings(KeySettings, ServiceSettings):
     upstream_ingest: str | None = env("MAINSTEM_UPSTREAM_INGEST", "Base URL of ingest.", default=None)
     upstream_sync: str | None = env("MAINSTEM_UPSTREAM_SYNC", "Base URL of sync.", default=None)
     upstream_billing: str | None = env("MAINSTEM_UPSTREAM_BILLING", "Base URL of billing.", default=None)
+    circuit_seconds: float = env(
+        "MAINSTEM_CIRCUIT_SECONDS",
+        "How long an upstream that keeps giving no answer is left alone before it is tried again.",
+        default=10.0,
+        gt=0.0,
+    )
     routes_file: Path = env("MAINSTEM_ROUTES_FILE", "What goes where, as TOML.", default=ROUTES_FILE)
 
     @field_validator("upstream_ingest", "upstream_sync", "upstream_billing")
