@@ -5,7 +5,7 @@ import stripe_events as events
 from ingest_bench import Ingest
 from stripe_events import START
 
-from mainstem.ingest.owners import Link, rule
+from mainstem.common.owner import Link, rule
 from mainstem.ingest.settings import Settings
 
 

@@ -3,12 +3,14 @@
 MainstemError                500
 ├── BadRequestError          400
 ├── UnauthorizedError        401
+├── PaymentRequiredError     402
 ├── ForbiddenError           403
 ├── NotFoundError            404
 ├── ConflictError            409
 ├── ContentTooLargeError     413
 ├── InvalidError             422, with one entry a field
 ├── TooManyRequestsError     429
+├── NotSupportedError        501
 ├── BadGatewayError          502
 ├── UnavailableError         503
 └── GatewayTimeoutError      504
@@ -73,6 +75,12 @@ class UnauthorizedError(MainstemError):
         super().__init__(detail, headers={"WWW-Authenticate": "Bearer"}, **members)
 
 
+class PaymentRequiredError(MainstemError):
+    """Something has to be paid first."""
+
+    status = HTTPStatus.PAYMENT_REQUIRED
+
+
 class ForbiddenError(MainstemError):
     """The caller is known and may not."""
 
@@ -110,6 +118,12 @@ class TooManyRequestsError(MainstemError):
     """The caller has used up what it may ask for now."""
 
     status = HTTPStatus.TOO_MANY_REQUESTS
+
+
+class NotSupportedError(MainstemError):
+    """This is not configured here."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
 
 
 class BadGatewayError(MainstemError):

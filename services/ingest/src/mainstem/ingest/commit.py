@@ -8,10 +8,11 @@ from mainstem.common.errors import MainstemError
 from mainstem.common.lease import Lease
 from mainstem.common.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
 from mainstem.common.outbox import insert as announce
+from mainstem.common.owner import Link
 from mainstem.ingest import inbox, mirror, revisions
 from mainstem.ingest.inbox import Event
 from mainstem.ingest.locks import Class, lock
-from mainstem.ingest.owners import Customer, CustomerKey, Link, Owners
+from mainstem.ingest.owners import Customer, CustomerKey, Owners
 from mainstem.ingest.products import rederive
 from mainstem.ingest.readings import Change, Reading
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from mainstem.common import telemetry
 from mainstem.common.database import Transactions
+from mainstem.common.hints import HINT
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import FetchError, PayloadError, Reader, Snapshot, Version
 from mainstem.ingest.providers.stripe_bare import is_bare
@@ -149,8 +150,8 @@ def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:
 
 
 def _hint(event: Event) -> _Hint:
-    """Return where an event points; a bare object does no more than that."""
-    if is_bare(event.type):
+    """Return where an event points; a bare object and a hint of our own do no more than that."""
+    if is_bare(event.type) or event.type == HINT:
         return _Hint(event, event.recorded_at)
     signed = read_signed(event.body)
     return _Hint(event, signed.created, (signed_revision(event, signed.body, signed.created),))

@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-import msgspec
-
 from mainstem.common.database import Connection
+from mainstem.common.owner import Link, Rule
 
 HOLDERS = """
 SELECT named.account, found.customer FROM unnest($1::varchar[], $2::varchar[]) AS named (account, id)
@@ -61,43 +60,11 @@ WHERE old.provider = $1 AND old.account = gone.account AND old.customer = gone.c
 """
 
 
-class Link(NamedTuple):
-    """An identity of an owner, as a customer names it; sync matches it with a contact's."""
-
-    kind: str
-    value: str
-
-
 class CustomerKey(NamedTuple):
     """One customer of one account."""
 
     account: str
     customer: str
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Which field of a customer names its owner; `key` is the one of its metadata, if it stands there."""
-
-    field: str
-    key: str | None
-    kind: str
-
-    def link(self, values: Mapping[str, Any]) -> Link | None:
-        """Return the owner that a customer's columns name, None if they name none."""
-        value = values[self.field]
-        if self.key is not None:
-            value = msgspec.json.decode(value or "{}").get(self.key)
-        if not isinstance(value, str) or not value:
-            return None
-        return Link(self.kind, value.lower() if self.field == "email" else value)
-
-
-def rule(setting: str) -> Rule:
-    """Return the rule that `MAINSTEM_OWNER_LINK` spells."""
-    path, _, kind = setting.removeprefix("customer.").rpartition(":")
-    field, _, key = path.partition(".")
-    return Rule(field, key or None, kind)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from mainstem.common.hints import HINT
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import Version
 from mainstem.ingest.providers.stripe_bare import bare_snapshot, is_bare
@@ -31,6 +32,9 @@ class PayloadSource:
         return readings, failures
 
     def _read(self, event: Event) -> Reading:
+        if event.type == HINT:
+            # It says that something may have changed, and nobody can be asked what.
+            return Reading(event, (), None)
         return self._read_bare(event) if is_bare(event.type) else self._read_signed(event)
 
     def _read_bare(self, event: Event) -> Reading:

@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import Any
 
 from mainstem.common.database import Connection
+from mainstem.common.owner import Link
 from mainstem.ingest.derive import Entry, Product, derive
-from mainstem.ingest.owners import Link
 
 ENTRIES = """
 WITH holder AS (

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from mainstem.common import owner
 from mainstem.common.settings import ServiceSettings, SettingsError, env
 
 DEFAULT_ACCOUNT = "default"
@@ -42,8 +43,8 @@ class Settings(ServiceSettings):
         "MAINSTEM_OWNER_LINK",
         "Which field of a customer names its owner: `customer.description:fxa_id`,"
         " `customer.metadata.<key>:<kind>` or `customer.email:email`.",
-        default="customer.description:fxa_id",
-        pattern=r"^customer\.(description|email|metadata\.[^:]+):[a-z][a-z0-9_]*$",
+        default=owner.DEFAULT,
+        pattern=owner.PATTERN,
     )
     failures_to_dead: int = env(
         "MAINSTEM_INGEST_FAILURES_TO_DEAD",

@@ -11,12 +11,13 @@ from mainstem.common.clock import open_clock
 from mainstem.common.database import Pool, open_pool
 from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.jobs import Drain, open_drains, open_waker
+from mainstem.common.owner import rule
 from mainstem.common.web import State, build_app
 from mainstem.ingest.accounts import Account, Mode, agree, stripe_accounts
 from mainstem.ingest.backlog import Backlog
 from mainstem.ingest.commit import Commit
 from mainstem.ingest.fetches import FetchSource, batch_size
-from mainstem.ingest.owners import Owners, rule
+from mainstem.ingest.owners import Owners
 from mainstem.ingest.payloads import PayloadSource
 from mainstem.ingest.pipeline import LEASE_SECONDS, Pipeline, Source, Terms
 from mainstem.ingest.providers.stripe import PROVIDER, open_readers

@@ -36,7 +36,15 @@ SETTLE = (
 )
 """What a consumer may change of an outbox entry."""
 
-READERS = {"subscription.v1_product_subscription": ("mainstem_sync", "mainstem_billing")}
+READERS = {
+    "inbox.v1_hint": ("mainstem_billing",),
+    "stripe.v1_invoice": ("mainstem_billing",),
+    "stripe.v1_price": ("mainstem_billing",),
+    "stripe.v1_product": ("mainstem_billing",),
+    "stripe.v1_subscription": ("mainstem_billing",),
+    "stripe.v1_subscription_item": ("mainstem_billing",),
+    "subscription.v1_product_subscription": ("mainstem_sync", "mainstem_billing"),
+}
 """Views across schemas, and who reads them."""
 
 CREATE_ROLE = """

@@ -3,9 +3,9 @@
 Importing this package registers all tables with `SQLModel.metadata`; the migrations compare against it.
 """
 
-from mainstem.common.models import contact, gateway, inbox, outbox, stripe, subscription
+from mainstem.common.models import billing, contact, gateway, inbox, outbox, stripe, subscription
 
 SCHEMAS = ("inbox", "stripe", "subscription", "contact", "billing", "gateway", "outbox")
 """The schemas that Mainstem owns in its database, besides `mainstem`, which holds the schema's version."""
 
-__all__ = ["SCHEMAS", "contact", "gateway", "inbox", "outbox", "stripe", "subscription"]
+__all__ = ["SCHEMAS", "billing", "contact", "gateway", "inbox", "outbox", "stripe", "subscription"]

@@ -7,7 +7,7 @@ Times are Stripe's seconds as timestamps; amounts are in the currency's minor un
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index, PrimaryKeyConstraint, SmallInteger
+from sqlalchemy import Index, PrimaryKeyConstraint, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
 from mainstem.common.models.columns import Versioned, big_integer, json_field, sequence
@@ -126,7 +126,15 @@ class Invoice(Versioned, table=True):
     """
 
     __tablename__ = "invoice"
-    __table_args__ = {"schema": "stripe"}
+    __table_args__ = (
+        Index(
+            "invoice_unpaid",
+            "account",
+            "customer",
+            postgresql_where=text("status IN ('open', 'uncollectible')"),
+        ),
+        {"schema": "stripe"},
+    )
 
     customer: str | None = None
     subscription: str | None = None

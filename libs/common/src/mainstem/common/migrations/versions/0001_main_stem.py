@@ -6,6 +6,76 @@ revision = "0001"
 down_revision = None
 
 STATEMENTS = """
+    CREATE TABLE billing.account (
+      id UUID NOT NULL,
+      owner_kind VARCHAR NOT NULL,
+      owner_value VARCHAR NOT NULL,
+      email VARCHAR NOT NULL,
+      login VARCHAR,
+      provider_account VARCHAR NOT NULL,
+      stripe_customer_id VARCHAR,
+      asked JSONB,
+      asked_at TIMESTAMP WITH TIME ZONE,
+      customers INTEGER DEFAULT 1 NOT NULL,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (id),
+      CONSTRAINT account_by_owner UNIQUE (owner_kind, owner_value),
+      CONSTRAINT account_by_customer UNIQUE (stripe_customer_id)
+    );
+
+    CREATE TABLE billing.operation (
+      due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      lease_owner VARCHAR,
+      lease_token UUID,
+      lease_expires_at TIMESTAMP WITH TIME ZONE,
+      claims INTEGER DEFAULT 0 NOT NULL,
+      failures INTEGER DEFAULT 0 NOT NULL,
+      last_error VARCHAR,
+      id UUID NOT NULL,
+      account_id UUID NOT NULL,
+      kind VARCHAR NOT NULL,
+      object_type VARCHAR NOT NULL,
+      object_id VARCHAR NOT NULL,
+      status VARCHAR NOT NULL,
+      attempt INTEGER DEFAULT 1 NOT NULL,
+      traceparent VARCHAR,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      done_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (id)
+    );
+    CREATE UNIQUE INDEX operation_wanted ON billing.operation (kind, object_id) WHERE status = 'wanted';
+    CREATE INDEX operation_due ON billing.operation (due_at) WHERE status = 'wanted';
+
+    CREATE TABLE billing.reservation (
+      due_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      lease_owner VARCHAR,
+      lease_token UUID,
+      lease_expires_at TIMESTAMP WITH TIME ZONE,
+      claims INTEGER DEFAULT 0 NOT NULL,
+      failures INTEGER DEFAULT 0 NOT NULL,
+      last_error VARCHAR,
+      id UUID NOT NULL,
+      account_id UUID NOT NULL,
+      product VARCHAR NOT NULL,
+      price VARCHAR NOT NULL,
+      status VARCHAR NOT NULL,
+      attempt INTEGER DEFAULT 1 NOT NULL,
+      request JSONB,
+      requested_at TIMESTAMP WITH TIME ZONE,
+      session_id VARCHAR,
+      url VARCHAR,
+      expires_at TIMESTAMP WITH TIME ZONE,
+      hints VARCHAR[] DEFAULT '{}' NOT NULL,
+      created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      updated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      PRIMARY KEY (id),
+      CONSTRAINT reservation_by_session UNIQUE (session_id)
+    );
+    CREATE UNIQUE INDEX reservation_live ON billing.reservation (account_id, product)
+      WHERE status IN ('creating', 'open');
+    CREATE INDEX reservation_due ON billing.reservation (due_at) WHERE status IN ('creating', 'open');
+
     CREATE TABLE contact.contact (
       contact_id UUID NOT NULL,
       created_at TIMESTAMP WITH TIME ZONE NOT NULL,
@@ -219,6 +289,8 @@ STATEMENTS = """
       incomplete_lines BOOLEAN NOT NULL,
       PRIMARY KEY (account, id)
     );
+    CREATE INDEX invoice_unpaid ON stripe.invoice (account, customer)
+      WHERE status IN ('open', 'uncollectible');
 
     CREATE TABLE stripe.invoice_line (
       account VARCHAR NOT NULL,
@@ -384,6 +456,25 @@ STATEMENTS = """
     CREATE TABLE stripe.revision_p_default PARTITION OF stripe.revision DEFAULT;
     CREATE TABLE contact.delivery_log_p_default PARTITION OF contact.delivery_log DEFAULT;
 
+    CREATE VIEW inbox.v1_hint AS
+      SELECT provider, account, event_id, status FROM inbox.event WHERE type = 'mainstem.hint';
+    CREATE VIEW stripe.v1_product AS
+      SELECT account, id, deleted, livemode, created, name, active FROM stripe.product;
+    CREATE VIEW stripe.v1_price AS
+      SELECT account, id, deleted, livemode, created, product, active, currency, unit_amount,
+        recurring_interval, recurring_interval_count
+      FROM stripe.price;
+    CREATE VIEW stripe.v1_subscription AS
+      SELECT account, id, deleted, livemode, created, customer, status, latest_invoice, trial_end, cancel_at,
+        cancel_at_period_end, canceled_at, ended_at
+      FROM stripe.subscription;
+    CREATE VIEW stripe.v1_subscription_item AS
+      SELECT account, id, created, subscription, price, quantity, current_period_start, current_period_end
+      FROM stripe.subscription_item;
+    CREATE VIEW stripe.v1_invoice AS
+      SELECT account, id, deleted, livemode, created, customer, subscription, status, currency, amount_due,
+        amount_paid, billing_reason, collection_method
+      FROM stripe.invoice;
     CREATE VIEW subscription.v1_product_subscription AS SELECT * FROM subscription.product_subscription;
 
     CREATE TABLE mainstem.state (
