@@ -64,7 +64,7 @@ async def require_schema(database: Transactions) -> None:
                 async with database.transaction() as connection:
                     await version.check(connection)
             except (OSError, asyncpg.PostgresConnectionError, asyncpg.CannotConnectNowError) as error:
-                log.warning("database.unreachable", error=type(error).__name__)
+                log.warning("database.connect_failed", error=type(error).__name__)
                 await asyncio.sleep(1.0)
             else:
                 return
