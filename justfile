@@ -81,6 +81,11 @@ format:
     "{{bin}}"/ruff check --fix-only --quiet {{python_files}}
     @exec "{{bin}}"/ruff format {{python_files}}
 
+# Write docs/reference's pages on settings, metrics, errors and log events again, from the code.
+[group("change")]
+references:
+    @exec "{{bin}}"/python -m tests.references
+
 # Write the charts' schemas again, after a change of a service's settings.
 [group("change")]
 schemas:
