@@ -134,6 +134,19 @@ async def test_the_database_away_is_a_503_that_tells_no_texts(
     assert "secret" not in response.text
 
 
+async def test_a_process_that_is_to_end_is_not_ready_and_still_alive(checks: Checks) -> None:
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+        yield {"identity": None, "checks": checks.all()}
+
+    app = build_app("test", routes=ROUTES, lifespan=lifespan)
+    async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
+        app.state.ending.has_begun = True
+        response = await client.get("/__heartbeat__")
+        assert (response.status_code, response.json()["serving"]["up"]) == (503, False)
+        assert (await client.get("/__lbheartbeat__")).status_code == 200
+
+
 async def test_the_version_says_which_service_runs(http: httpx.AsyncClient) -> None:
     assert (await http.get("/__version__")).json().items() >= {
         "source": "mainstem",

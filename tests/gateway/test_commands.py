@@ -1,15 +1,8 @@
-import asyncio
 import json
-import os
-import signal
-import sys
-from asyncio.subprocess import PIPE, Process
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from pathlib import Path
+from collections.abc import Awaitable, Callable
 
-import httpx
 import pytest
+from gateway_process import served, start
 from servers import Database
 from tiny_gateway import Upstream
 
@@ -17,16 +10,8 @@ from mainstem.sandbox.servers.ports import Ports
 
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(sys.executable).with_name("mainstem")
 ADD = ("clients", "add", "demo", "--email", "demo@example.com", "--scope", "contacts:read")
 Run = Callable[..., Awaitable[tuple[int, str, str]]]
-
-
-async def start(environment: dict[str, str], *arguments: str) -> Process:
-    inherited = {name: value for name, value in os.environ.items() if name in {"PATH", "HOME", "LANG"}}
-    return await asyncio.create_subprocess_exec(
-        SCRIPT, "gateway", *arguments, env=inherited | environment, stdout=PIPE, stderr=PIPE
-    )
 
 
 @pytest.fixture
@@ -39,32 +24,6 @@ def run(database: Database) -> Run:
         return process.returncode or 0, out.decode(), err.decode()
 
     return run
-
-
-@asynccontextmanager
-async def served(environment: dict[str, str], port: int) -> AsyncIterator[httpx.AsyncClient]:
-    """Run `mainstem gateway serve`, and end it as Kubernetes does."""
-    process = await start(environment, "serve", "--port", str(port))
-    try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=10) as client:
-            async with asyncio.timeout(20):
-                while not await _is_ready(client):  # noqa: ASYNC110 -- another process gets ready
-                    await asyncio.sleep(0.1)
-            yield client
-        process.send_signal(signal.SIGTERM)
-        async with asyncio.timeout(15):
-            await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.communicate()
-
-
-async def _is_ready(client: httpx.AsyncClient) -> bool:
-    try:
-        return (await client.get("/__heartbeat__")).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 async def test_a_client_is_added_rotated_disabled_enabled_and_listed(run: Run) -> None:
@@ -148,7 +107,7 @@ async def test_the_served_gateway_believes_no_forwarded_address_and_ends_when_to
         "MAINSTEM_UPSTREAM_SYNC": upstream.url,
         "MAINSTEM_UPSTREAM_INGEST": upstream.url,
     }
-    async with served(environment, ports.take()) as http:
+    async with served(environment, ports.take()) as (_, http):
         answer = await http.post("/token", auth=(client["client_id"], client["client_secret"]))
         bearer = f"Bearer {answer.json()['access_token']}"
         forged = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Authorization": bearer}

@@ -63,6 +63,19 @@ class ServiceSettings(Settings):
     )
     host: str = env("MAINSTEM_HOST", "Address to listen on.", default="127.0.0.1")
     port: int = env("MAINSTEM_PORT", "Port to listen on.", default=8000, ge=0, le=65535)
+    drain_seconds: float = env(
+        "MAINSTEM_DRAIN_SECONDS",
+        "How long, once told to end, a process serves on and says that it is not ready; for balancers that"
+        " ask for its health. The charts wait before they tell it.",
+        default=0.0,
+        ge=0.0,
+    )
+    stop_seconds: int = env(
+        "MAINSTEM_STOP_SECONDS",
+        "How long requests that are under way may take once nobody is let in; then they are cut off.",
+        default=10,
+        ge=1,
+    )
     database_url: SecretStr = env(
         "DATABASE_URL", "Postgres, as `postgresql://login:password@host:port/database`."
     )

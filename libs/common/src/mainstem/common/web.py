@@ -8,7 +8,7 @@ import json
 import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from importlib.metadata import version
 from typing import Any, TypedDict
@@ -30,11 +30,11 @@ from mainstem.common.errors import PROBLEM, ContentTooLargeError, MainstemError
 from mainstem.common.health import Check
 from mainstem.common.identity import Verifier
 from mainstem.common.requests import Requests, problem_response
+from mainstem.common.server import Ending, Server
 from mainstem.common.settings import ServiceSettings
 
 BODY_LIMIT = 1024 * 1024
 HEALTH_PATHS = ("/__lbheartbeat__", "/__heartbeat__", "/__version__", "/metrics")
-STOP_SECONDS = 10
 TRUSTED_PROXIES = "FORWARDED_ALLOW_IPS"
 """uvicorn's own name for whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; unset: nobody's."""
 
@@ -65,7 +65,7 @@ def build_app(
         public: path prefixes that need no identity, since their callers sign what they send.
         body_limit: bytes; None where each route limits for itself.
     """
-    return Starlette(
+    app = Starlette(
         routes=[*_health_routes(service), *routes],
         middleware=[
             Middleware(Requests, untold=HEALTH_PATHS),
@@ -78,11 +78,13 @@ def build_app(
         },
         lifespan=_flushed(lifespan),
     )
+    app.state.ending = Ending()
+    return app
 
 
-def serve(app: ASGIApp, settings: ServiceSettings) -> None:
-    """Serve until SIGTERM or SIGINT, then end what is under way."""
-    uvicorn.run(
+def serve(app: Starlette, settings: ServiceSettings) -> None:
+    """Serve what `build_app` returned until SIGTERM or SIGINT, then end what is under way."""
+    config = uvicorn.Config(
         app,
         host=settings.host,
         port=settings.port,
@@ -92,8 +94,10 @@ def serve(app: ASGIApp, settings: ServiceSettings) -> None:
         lifespan="on",
         # uvicorn trusts loopback unless told whom: anybody there could pass as another address.
         proxy_headers=TRUSTED_PROXIES in os.environ,
-        timeout_graceful_shutdown=STOP_SECONDS,
+        timeout_graceful_shutdown=settings.stop_seconds,
     )
+    with suppress(KeyboardInterrupt):
+        Server(config, app.state.ending, drain_seconds=settings.drain_seconds).run()
 
 
 class IdentityCheck:
@@ -186,9 +190,10 @@ async def _is_alive(_request: Request) -> Response:
 
 
 async def _is_ready(request: Request) -> Response:
-    """Ask every check. What is needed and down makes it a 503."""
-    details: dict[str, Any] = {}
-    is_ready = True
+    """Ask every check. What is needed and down makes it a 503, and so does that the process is to end."""
+    ending: Ending = request.app.state.ending
+    details: dict[str, Any] = {"serving": {"up": False, "time_ms": 0}} if ending.has_begun else {}
+    is_ready = not ending.has_begun
     checks: Mapping[str, Check] = request.state["checks"]
     for name, check in checks.items():
         started_at = time.monotonic()

@@ -34,6 +34,13 @@ class KeySettings(settings.Settings):
 class Settings(KeySettings, ServiceSettings):
     """The gateway's environment."""
 
+    # Longer than a route may take unless it says otherwise.
+    stop_seconds: int = env(
+        "MAINSTEM_STOP_SECONDS",
+        "How long requests that are under way may take once nobody is let in; then they are cut off.",
+        default=20,
+        ge=1,
+    )
     upstream_ingest: str | None = env("MAINSTEM_UPSTREAM_INGEST", "Base URL of ingest.", default=None)
     upstream_sync: str | None = env("MAINSTEM_UPSTREAM_SYNC", "Base URL of sync.", default=None)
     upstream_billing: str | None = env("MAINSTEM_UPSTREAM_BILLING", "Base URL of billing.", default=None)
