@@ -218,7 +218,9 @@ def test_probes_ask_what_the_service_answers(service: str) -> None:
 def test_a_process_has_the_time_to_end_by_itself(service: str) -> None:
     for name, pod in deployed(service).items():
         hook = container_of(pod).get("lifecycle", {}).get("preStop", {"sleep": {"seconds": 0}})
-        needed = hook["sleep"]["seconds"] + web.STOP_SECONDS + telemetry.FLUSH_SECONDS
+        ours = SETTINGS[service].model_fields
+        needed = hook["sleep"]["seconds"] + ours["drain_seconds"].default + ours["stop_seconds"].default
+        needed += telemetry.FLUSH_SECONDS
         if name.endswith("-worker"):
             needed += jobs.STOP_SECONDS + deliver.STOP_SECONDS
         assert pod["terminationGracePeriodSeconds"] > needed
