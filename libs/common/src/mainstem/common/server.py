@@ -52,5 +52,5 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and wait for what is under way."""
-        log.info("process.stopping", requests=len(self.server_state.tasks))
+        log.info("listener.closed", requests=len(self.server_state.tasks))
         await super().shutdown(sockets)
