@@ -18,7 +18,7 @@ from mainstem.common.client import open_client
 from mainstem.common.database import open_pool
 from mainstem.common.identity import KeySet, Verifier
 from mainstem.gateway.app import build
-from mainstem.gateway.settings import Settings
+from mainstem.gateway.settings import ROUTES_FILE, Settings
 from mainstem.sandbox.servers.postgres import Postgres
 
 ROUTES = """
@@ -87,15 +87,33 @@ def upstream(shared_upstream: Upstream) -> Upstream:
 
 
 @pytest.fixture(scope="session")
-async def shared_gateway(
+async def start_shared_gateway(
     postgres: Postgres, template: str, shared_upstream: Upstream, tmp_path_factory: pytest.TempPathFactory
-) -> AsyncIterator[Gateway]:
-    """One gateway for the session: its tests differ by their clients, and it keeps nothing else."""
+) -> AsyncIterator[StartGateway]:
+    """Start gateways for the session: their tests differ by their clients, and they keep nothing else."""
     folder = tmp_path_factory.mktemp("gateway")
     async with AsyncExitStack() as stack:
         database = await (await stack.enter_async_context(databases(postgres, template)))()
-        start = await stack.enter_async_context(gateways(database.urls["gateway"], shared_upstream, folder))
-        yield await start()
+        yield await stack.enter_async_context(gateways(database.urls["gateway"], shared_upstream, folder))
+
+
+@pytest.fixture(scope="session")
+async def shared_gateway(start_shared_gateway: StartGateway) -> Gateway:
+    """One gateway for the session, with routes for tests."""
+    return await start_shared_gateway()
+
+
+@pytest.fixture(scope="session")
+async def shared_shipped_gateway(start_shared_gateway: StartGateway, shared_upstream: Upstream) -> Gateway:
+    """One with the routes that ship, all to the one upstream."""
+    everywhere = dict.fromkeys(("upstream_ingest", "upstream_sync", "upstream_billing"), shared_upstream.url)
+    return await start_shared_gateway(routes_file=ROUTES_FILE, **everywhere)
+
+
+@pytest.fixture
+def shipped_gateway(shared_shipped_gateway: Gateway, upstream: Upstream) -> Gateway:
+    """The gateway with the routes that ship, before an upstream that is as new."""
+    return shared_shipped_gateway
 
 
 @pytest.fixture
