@@ -15,11 +15,11 @@ from starlette.responses import Response
 
 from mainstem.sandbox.stripe.delivery.events import rendered
 from mainstem.sandbox.stripe.edge import calendar
-from mainstem.sandbox.stripe.edge.expand import expand
+from mainstem.sandbox.stripe.edge.expand import Finder, expand
 from mainstem.sandbox.stripe.edge.idempotency import Answer, Keys
 from mainstem.sandbox.stripe.state import shapes
 from mainstem.sandbox.stripe.state.account import Account, new_id
-from mainstem.sandbox.stripe.state.compose import composed, listed
+from mainstem.sandbox.stripe.state.compose import composed, included, listed
 from mainstem.sandbox.stripe.state.history import Cause, Event
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import form, params, versions
@@ -40,6 +40,8 @@ class Call:
     id: str
     """The object that the path names; empty where it names none."""
     params: Tree
+    base_url: str
+    """Where the stand-in answers, as the caller knows it, without a slash behind; its pages are below."""
 
 
 Handler = Callable[[Call], Any]
@@ -110,7 +112,7 @@ class Edge:
         request_id = cause.request_id or ""
         try:
             with self._account.caused_by(cause):
-                result = handler(Call(self._account, request.path_params.get("id", ""), tree))
+                result = handler(_call(self._account, request, tree))
         except StripeError as error:
             if error.status != HTTPStatus.PAYMENT_REQUIRED:
                 raise
@@ -159,14 +161,23 @@ def present(account: Account, result: Any, era: Era, paths: list[str]) -> Json:
         held = account.store.find(kind, given) or account.store.stub(kind, given)
         return None if held is None else show(held)
 
+    def include(holder: Json, name: str) -> Json | None:
+        found = included(account.store, holder, name)
+        return None if found is None else shapes.shown(found, era)
+
     with account.store.read_only():
         if isinstance(result, Page):
             page = Page(result.url, [show(held) for held in result.data], result.has_more)
             answer = listed(page)
         else:
             answer = show(result)
-        expand(answer, paths, lookup)
+        expand(answer, paths, Finder(lookup, include))
     return answer
+
+
+def _call(account: Account, request: Request, tree: Tree) -> Call:
+    root = f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
+    return Call(account, request.path_params.get("id", ""), tree, root)
 
 
 def _tree(request: Request, body: bytes) -> Tree:

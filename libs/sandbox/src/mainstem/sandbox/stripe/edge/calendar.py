@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from mainstem.sandbox.stripe.hosted import checkout
 from mainstem.sandbox.stripe.invoicing import collection, ending, invoices, renewals
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.store import Json
@@ -54,4 +55,8 @@ def _expire(account: Account, subscription: Json) -> None:
         invoices.void(account, invoice)
 
 
-_HANDLERS: dict[str, Callable[[Account, Json], None]] = {"invoice": _invoice, "subscription": _subscription}
+_HANDLERS: dict[str, Callable[[Account, Json], None]] = {
+    "checkout.session": checkout.close,
+    "invoice": _invoice,
+    "subscription": _subscription,
+}

@@ -6,6 +6,7 @@ from typing import Any
 from mainstem.sandbox.stripe.delivery import events, webhook_endpoints
 from mainstem.sandbox.stripe.edge.answering import Call, Handler
 from mainstem.sandbox.stripe.goods import catalog, payment_methods
+from mainstem.sandbox.stripe.hosted import checkout, portal, portal_configurations
 from mainstem.sandbox.stripe.invoicing import invoice_calls
 from mainstem.sandbox.stripe.state import listing
 from mainstem.sandbox.stripe.state.account import Account
@@ -24,6 +25,10 @@ def _make(act: Callable[[Account, Tree], Any]) -> Handler:
 
 def _one(act: Callable[[Account, str, Tree], Any]) -> Handler:
     return lambda call: act(call.account, call.id, call.params)
+
+
+def _hosted(act: Callable[[Account, Tree, str], Any]) -> Handler:
+    return lambda call: act(call.account, call.params, call.base_url)
 
 
 def _get(find: Callable[[Account, str], Any]) -> Handler:
@@ -93,6 +98,16 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ("POST", "/v1/invoiceitems", _make(invoice_calls.create_item)),
     ("GET", "/v1/invoiceitems", _list("invoiceitem")),
     ("GET", "/v1/invoiceitems/{id}", _held("invoiceitem")),
+    ("POST", "/v1/checkout/sessions", _hosted(checkout.create)),
+    ("GET", "/v1/checkout/sessions", _list("checkout.session")),
+    ("GET", "/v1/checkout/sessions/{id}", _held("checkout.session")),
+    ("POST", "/v1/checkout/sessions/{id}/expire", _one(checkout.expire)),
+    ("GET", "/v1/checkout/sessions/{id}/line_items", _one(checkout.list_line_items)),
+    ("POST", "/v1/billing_portal/configurations", _make(portal_configurations.create)),
+    ("GET", "/v1/billing_portal/configurations", _make(portal_configurations.list_all)),
+    ("GET", "/v1/billing_portal/configurations/{id}", _held("billing_portal.configuration")),
+    ("POST", "/v1/billing_portal/configurations/{id}", _one(portal_configurations.update)),
+    ("POST", "/v1/billing_portal/sessions", _hosted(portal.create)),
     ("GET", "/v1/events", _make(events.list_all)),
     ("GET", "/v1/events/{id}", _get(events.retrieve)),
     ("POST", "/v1/webhook_endpoints", _make(webhook_endpoints.create)),

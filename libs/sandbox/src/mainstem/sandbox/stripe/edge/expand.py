@@ -1,15 +1,25 @@
 """`expand`: an id in an answer is replaced by the object that it names."""
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
-Lookup = Callable[[str, str], Json | None]
-"""Returns the object of a kind and id as it is to be shown, None if there is none."""
+
+@dataclass(frozen=True)
+class Finder:
+    """Where what is named is found, as it is to be shown."""
+
+    lookup: Callable[[str, str], Json | None]
+    """Returns the object of a kind and id, None if there is none."""
+    include: Callable[[Json, str], Json | None]
+    """Returns what an object shows under a name only where that is expanded, None if there is no such."""
+
 
 _KINDS = {
+    "configuration": "billing_portal.configuration",
     "customer": "customer",
     "default_payment_method": "payment_method",
     "default_price": "price",
@@ -30,9 +40,11 @@ _ALWAYS_EMPTY = frozenset(
         "discounts",
         "on_behalf_of",
         "payment_intent",
+        "payment_link",
         "pending_setup_intent",
         "quote",
         "schedule",
+        "setup_intent",
         "test_clock",
     }
 )
@@ -41,7 +53,7 @@ _ALWAYS_EMPTY = frozenset(
 _DEEPEST = 4
 
 
-def expand(answer: Json, paths: Iterable[str], lookup: Lookup) -> None:
+def expand(answer: Json, paths: Iterable[str], finder: Finder) -> None:
     """Replace, in the answer itself, what each path (such as `items.data.price.product`) leads to.
 
     Raises:
@@ -51,29 +63,36 @@ def expand(answer: Json, paths: Iterable[str], lookup: Lookup) -> None:
         parts = path.split(".")
         if len([part for part in parts if part != "data"]) > _DEEPEST:
             raise StripeError(f"You cannot expand more than {_DEEPEST} levels of a property.", param="expand")
-        _expand(answer, parts, path, lookup)
+        _expand(answer, parts, path, finder)
 
 
-def _expand(value: Any, parts: list[str], path: str, lookup: Lookup) -> None:
+def _expand(value: Any, parts: list[str], path: str, finder: Finder) -> None:
     if value is None or not parts:
         return
     if isinstance(value, list):
         for member in value:
-            _expand(member, parts, path, lookup)
+            _expand(member, parts, path, finder)
         return
     name, rest = parts[0], parts[1:]
+    _include(value, name, finder)
     if not isinstance(value, dict) or (name not in value and not value.get("deleted")):
         raise _not_expandable(path)
     member = value.get(name)
     if isinstance(member, str):
-        value[name] = member = _named(name, member, path, lookup)
+        value[name] = member = _named(name, member, path, finder)
     elif not (isinstance(member, dict | list) or name in _KINDS or name in _ALWAYS_EMPTY or rest):
         raise _not_expandable(path)
-    _expand(member, rest, path, lookup)
+    _expand(member, rest, path, finder)
 
 
-def _named(name: str, given: str, path: str, lookup: Lookup) -> Json:
-    found = lookup(_KINDS[name], given) if name in _KINDS else None
+def _include(value: Any, name: str, finder: Finder) -> None:
+    found = finder.include(value, name) if isinstance(value, dict) and name not in value else None
+    if found is not None:
+        value[name] = found
+
+
+def _named(name: str, given: str, path: str, finder: Finder) -> Json:
+    found = finder.lookup(_KINDS[name], given) if name in _KINDS else None
     if found is None:
         raise _not_expandable(path)
     return found

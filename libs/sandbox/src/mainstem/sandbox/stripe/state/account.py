@@ -23,10 +23,14 @@ _RANDOM = random.SystemRandom()
 """Ids stay unique when a test tool seeds the usual generator again and again."""
 
 _PREFIXES = {
+    "billing_portal.configuration": "bpc",
+    "billing_portal.session": "bps",
+    "checkout.session": "cs_test",
     "customer": "cus",
     "event": "evt",
     "invoice": "in",
     "invoiceitem": "ii",
+    "item": "li",
     "line_item": "il",
     "payment_method": "pm",
     "price": "price",
@@ -35,8 +39,8 @@ _PREFIXES = {
     "subscription_item": "si",
     "webhook_endpoint": "we",
 }
-_SHORT = frozenset({"customer", "product", "subscription_item"})
-"""Kinds whose ids are 14 characters long behind the prefix; the others have 24."""
+_LENGTHS = {"checkout.session": 58, "customer": 14, "product": 14, "subscription_item": 14}
+"""How long ids are behind the prefix; those of other kinds have 24 characters."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +114,7 @@ class Account:
 
     def new(self, kind: str, **facts: Any) -> Json:
         """Hold a new object of this kind, and return it; nothing is told yet."""
-        given = new_id(_PREFIXES[kind], length=14 if kind in _SHORT else 24)
+        given = new_id(_PREFIXES[kind], length=_LENGTHS.get(kind, 24))
         held = {**shapes.blank(kind), "id": given, **facts}
         if "created" in held:
             held["created"] = self.now
@@ -128,8 +132,12 @@ class Account:
             before=before,
         )
         self.events.record(event)
-        self.agenda.put((held["object"], held["id"]), due_at(held))
+        self.schedule(held)
         self.tell(event)
+
+    def schedule(self, held: Json) -> None:
+        """Have an object fall due when it is to, as it now is; safe to repeat."""
+        self.agenda.put((held["object"], held["id"]), due_at(held))
 
     @contextmanager
     def changing(self, held: Json, happened: str) -> Iterator[None]:

@@ -82,10 +82,28 @@ def plan(price: Json) -> Json:
     return {**shapes.blank("plan"), **facts, "metadata": price["metadata"]}
 
 
+def _item(store: Store, held: Json, shown: Json) -> None:
+    shown["price"] = store.find("price", held["price"])
+
+
+def included(store: Store, shown: Json, name: str) -> Json | None:
+    """Return what an object shows under this name only where that is expanded, None if there is no such."""
+    if shown.get("object") != "checkout.session" or name != "line_items":
+        return None
+    session = store.get("checkout.session", shown["id"])
+    return _first(store, f"/v1/checkout/sessions/{session['id']}/line_items", parts_of(store, session))
+
+
+def parts_of(store: Store, session: Json) -> list[Json]:
+    """Return what a checkout session sells, in its order."""
+    return [store.get("item", given) for given in session["_line_items"]]
+
+
 _COMPOSERS: dict[str, Callable[[Store, Json, Json], None]] = {
     "subscription": _subscription,
     "subscription_item": _priced,
     "invoice": _invoice,
+    "item": _item,
     "line_item": _priced,
     "invoiceitem": _priced,
 }

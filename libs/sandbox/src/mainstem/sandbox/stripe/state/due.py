@@ -37,4 +37,12 @@ def _invoice(held: Json) -> int | None:
     return at if held["status"] == "open" else None
 
 
-_RULES: dict[str, Callable[[Json], int | None]] = {"subscription": _subscription, "invoice": _invoice}
+def _checkout_session(held: Json) -> int | None:
+    return int(held["expires_at"]) if held["status"] == "open" else None
+
+
+_RULES: dict[str, Callable[[Json], int | None]] = {
+    "checkout.session": _checkout_session,
+    "invoice": _invoice,
+    "subscription": _subscription,
+}

@@ -49,7 +49,25 @@ _ACTIVE: Filter = (params.boolean, _equal("active"))
 _TYPE: Filter = (params.identifier, _equal("type"))
 _IDS = params.array(params.identifier)
 
+
+def _has_email(_: Store, wanted: dict[str, str]) -> Test:
+    return lambda held: (held["customer_details"] or {}).get("email") == wanted["email"]
+
+
 FILTERS: dict[str, dict[str, Filter]] = {
+    "billing_portal.configuration": {
+        "active": _ACTIVE,
+        "is_default": (params.boolean, _equal("is_default")),
+    },
+    "checkout.session": {
+        "created": _CREATED,
+        "customer": _CUSTOMER,
+        "customer_details": (params.record({"email": params.identifier}, required=("email",)), _has_email),
+        "payment_intent": (params.identifier, _equal("payment_intent")),
+        "payment_link": (params.identifier, _equal("payment_link")),
+        "status": (params.one_of("complete", "expired", "open"), _equal("status")),
+        "subscription": (params.identifier, _equal("subscription")),
+    },
     "customer": {"created": _CREATED, "email": (params.identifier, _equal("email"))},
     "invoice": {
         "created": _CREATED,
@@ -84,7 +102,7 @@ FILTERS: dict[str, dict[str, Filter]] = {
     "webhook_endpoint": {},
 }
 
-URLS = {kind: f"/v1/{kind}s" for kind in FILTERS}
+URLS = {kind: f"/v1/{kind.replace('.', '/')}s" for kind in FILTERS}
 
 
 def list_all(account: Account, kind: str, given: Tree) -> Page[Json]:

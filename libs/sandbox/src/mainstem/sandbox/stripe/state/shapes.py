@@ -16,10 +16,14 @@ from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire.versions import Era
 
 KINDS = (
+    "billing_portal.configuration",
+    "billing_portal.session",
+    "checkout.session",
     "customer",
     "event",
     "invoice",
     "invoiceitem",
+    "item",
     "line_item",
     "payment_method",
     "plan",

@@ -1,0 +1,1 @@
+"""What Stripe hosts: sessions of Checkout and of the billing portal, and what is done in them."""

@@ -1,0 +1,222 @@
+"""Checkout sessions: what is offered to one person, for a while.
+
+https://docs.stripe.com/api/checkout/sessions
+"""
+
+from http import HTTPStatus
+from typing import Any
+
+from mainstem.sandbox.stripe.goods.pricing import amount_of
+from mainstem.sandbox.stripe.state import listing
+from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.compose import parts_of
+from mainstem.sandbox.stripe.state.store import Json
+from mainstem.sandbox.stripe.subscribers import items, terms
+from mainstem.sandbox.stripe.wire import params, urls
+from mainstem.sandbox.stripe.wire.errors import StripeError
+from mainstem.sandbox.stripe.wire.form import Tree
+from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.params import Fields
+
+LONGEST_SECONDS = 24 * 3_600
+"""How long a session stays open at most, and unless it is told otherwise."""
+
+_SHORTEST_SECONDS = 30 * 60
+_SHORTEST_TRIAL_SECONDS = 48 * 3_600
+_MOST_ITEMS = 20
+
+_LINE = params.record(
+    {"metadata": params.metadata, "price": params.identifier, "quantity": params.count},
+    required=("price", "quantity"),
+)
+_SUBSCRIPTION_DATA = params.record(
+    {name: terms.CREATE[name] for name in ("description", "metadata", "trial_period_days", "trial_settings")}
+    | {"trial_end": params.count}
+)
+_CREATE: Fields = {
+    "allow_promotion_codes": params.boolean,
+    "billing_address_collection": params.one_of("auto", "required"),
+    "cancel_url": urls.web,
+    "client_reference_id": params.identifier,
+    "customer": params.identifier,
+    "customer_creation": params.one_of("always", "if_required"),
+    "customer_email": params.identifier,
+    "customer_update": params.record(
+        dict.fromkeys(("address", "name", "shipping"), params.one_of("auto", "never"))
+    ),
+    "expires_at": params.count,
+    "line_items": params.array(_LINE, most=_MOST_ITEMS),
+    "locale": params.text,
+    "metadata": params.metadata,
+    "mode": params.one_of("payment", "setup", "subscription"),
+    "payment_method_collection": params.one_of("always", "if_required"),
+    "payment_method_types": params.array(params.one_of("card")),
+    "subscription_data": _SUBSCRIPTION_DATA,
+    "success_url": urls.web,
+    "tax_id_collection": params.record({"enabled": params.boolean}, required=("enabled",)),
+    "ui_mode": params.one_of("hosted", "hosted_page"),
+}
+_SHOWN = (
+    "allow_promotion_codes",
+    "billing_address_collection",
+    "cancel_url",
+    "client_reference_id",
+    "customer_email",
+    "locale",
+    "success_url",
+)
+"""The parameters that a session shows as they were given."""
+
+
+def create(account: Account, given: Tree, base_url: str) -> Json:
+    """Open a session, whose page is below this address; nothing is told, as at Stripe."""
+    wanted = params.read(given, _CREATE, required=("mode", "success_url"))
+    _check(account, wanted)
+    lines = _priced(account, wanted.get("line_items", []))
+    customer = _customer(account, wanted)
+    session = account.new("checkout.session", **_facts(account, wanted, customer, lines))
+    session["_line_items"] = [_new_item(account, price, line)["id"] for price, line in lines]
+    session["url"] = f"{base_url}/_pages/checkout/{session['id']}"
+    account.schedule(session)
+    return session
+
+
+def _check(account: Account, wanted: dict[str, Any]) -> None:
+    if wanted["mode"] != "subscription":
+        raise StripeError("The sandbox has Checkout in `subscription` mode only.", param="mode")
+    if "customer" in wanted and "customer_email" in wanted:
+        raise StripeError("You may only specify one of these parameters: customer, customer_email.")
+    if "customer_creation" in wanted:
+        raise StripeError(
+            "`customer_creation` can only be used in `payment` mode.", param="customer_creation"
+        )
+    if "customer_update" in wanted and "customer" not in wanted:
+        raise StripeError("`customer_update` can only be used with `customer`.", param="customer_update")
+    if not wanted.get("line_items"):
+        raise StripeError("Missing required param: line_items.", code="parameter_missing", param="line_items")
+    _check_moments(account.now, wanted)
+
+
+def _check_moments(now: int, wanted: dict[str, Any]) -> None:
+    at = wanted.get("expires_at")
+    if at is not None and at < now + _SHORTEST_SECONDS:
+        raise StripeError(
+            "The `expires_at` timestamp must be at least 30 minutes from Checkout Session creation.",
+            param="expires_at",
+        )
+    if at is not None and at > now + LONGEST_SECONDS:
+        raise StripeError(
+            "The `expires_at` timestamp must be less than 24 hours from Checkout Session creation.",
+            param="expires_at",
+        )
+    data = wanted.get("subscription_data") or {}
+    if "trial_end" in data and "trial_period_days" in data:
+        raise StripeError("You may only specify one of these parameters: trial_end, trial_period_days.")
+    if "trial_end" in data and data["trial_end"] < now + _SHORTEST_TRIAL_SECONDS:
+        raise StripeError(
+            "The `trial_end` date has to be at least 2 days in the future.",
+            param="subscription_data[trial_end]",
+        )
+
+
+def _priced(account: Account, lines: list[dict[str, Any]]) -> list[tuple[Json, dict[str, Any]]]:
+    prices = [items.price_of(account, line, f"line_items[{index}]") for index, line in enumerate(lines)]
+    items.check_alike(prices)
+    return list(zip(prices, lines, strict=True))
+
+
+def _customer(account: Account, wanted: dict[str, Any]) -> Json | None:
+    given = wanted.get("customer")
+    return None if given is None else account.store.get("customer", given, param="customer")
+
+
+def _facts(
+    account: Account, wanted: dict[str, Any], customer: Json | None, lines: list[tuple[Json, dict[str, Any]]]
+) -> Json:
+    data = wanted.get("subscription_data") or {}
+    total = 0 if has_trial(data) else sum(amount_of(price, line["quantity"]) for price, line in lines)
+    email = wanted.get("customer_email") if customer is None else customer["email"]
+    return {
+        **{name: wanted[name] for name in _SHOWN if name in wanted},
+        "amount_subtotal": total,
+        "amount_total": total,
+        "currency": lines[0][0]["currency"],
+        "customer": None if customer is None else customer["id"],
+        "customer_creation": "always" if customer is None else None,
+        "customer_details": None if email is None else details(email),
+        "expires_at": wanted.get("expires_at", account.now + LONGEST_SECONDS),
+        "metadata": params.merged({}, wanted.get("metadata", {})),
+        "mode": "subscription",
+        "payment_method_collection": wanted.get("payment_method_collection", "always"),
+        "payment_method_options": {"card": {"request_three_d_secure": "automatic"}},
+        "payment_method_types": ["card"],
+        "payment_status": "unpaid",
+        "status": "open",
+        "ui_mode": "hosted_page",
+        "_line_items": [],
+        "_subscription_data": data,
+    }
+
+
+def has_trial(data: dict[str, Any]) -> bool:
+    """Return whether the `subscription_data` begins with a trial."""
+    return bool(data.get("trial_end") or data.get("trial_period_days"))
+
+
+def details(email: str, name: str | None = None) -> Json:
+    """Return the `customer_details` of a session."""
+    return {
+        "address": None,
+        "business_name": None,
+        "email": email,
+        "individual_name": None,
+        "name": name,
+        "phone": None,
+        "tax_exempt": "none",
+        "tax_ids": [],
+    }
+
+
+def _new_item(account: Account, price: Json, line: dict[str, Any]) -> Json:
+    product = account.store.find("product", price["product"])
+    amount = amount_of(price, line["quantity"])
+    return account.new(
+        "item",
+        amount_subtotal=amount,
+        amount_total=amount,
+        currency=price["currency"],
+        description=product["name"] if product else price["id"],
+        metadata=params.merged({}, line.get("metadata", {})),
+        price=price["id"],
+        quantity=line["quantity"],
+    )
+
+
+def expire(account: Account, given: str, tree: Tree) -> Json:
+    """Close an open session, so that nobody can pay in it.
+
+    Raises:
+        StripeError: it is not open.
+    """
+    params.read(tree, {})
+    session = account.store.get("checkout.session", given)
+    if session["status"] != "open":
+        raise StripeError(
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a '
+            f"status of {session['status']}.",
+            status=HTTPStatus.BAD_REQUEST,
+        )
+    close(account, session)
+    return session
+
+
+def close(account: Account, session: Json) -> None:
+    """Have an open session be expired."""
+    session |= {"status": "expired", "url": None}
+    account.record("checkout.session.expired", session)
+
+
+def list_line_items(account: Account, given: str, tree: Tree) -> Page[Json]:
+    """Return a page of what a session sells, in its order."""
+    parts = parts_of(account.store, account.store.get("checkout.session", given))
+    return listing.list_parts(f"/v1/checkout/sessions/{given}/line_items", parts, tree, "item")
