@@ -87,7 +87,7 @@ async def open_pool(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncItera
         max_size=size,
         timeout=CONNECT_TIMEOUT_SECONDS,
         command_timeout=COMMAND_TIMEOUT_SECONDS,
-        server_settings={"application_name": name},
+        server_settings={"application_name": name, "timezone": "UTC"},
         reset=_leave,
     )
     async with pool:
@@ -162,7 +162,7 @@ async def open_database(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncI
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
             "command_timeout": COMMAND_TIMEOUT_SECONDS,
-            "server_settings": {"application_name": name},
+            "server_settings": {"application_name": name, "timezone": "UTC"},
         },
     )
     event.listen(engine.sync_engine, "checkout", _refuse_lost)

@@ -15,10 +15,10 @@ from opentelemetry.trace import SpanKind
 
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Database, plain
+from mainstem.common.database import Connections
 from mainstem.common.lease import Lease
-from mainstem.sync import contacts, deliveries, difference, products, profile
-from mainstem.sync.deliveries import Answer, Claimed
+from mainstem.sync import deliveries, difference
+from mainstem.sync.deliveries import Answer, Arrival, Claimed
 from mainstem.sync.difference import Base
 from mainstem.sync.platforms.protocol import (
     NotPreparedError,
@@ -29,6 +29,7 @@ from mainstem.sync.platforms.protocol import (
     Shape,
 )
 from mainstem.sync.slots import Slots
+from mainstem.sync.store import Store
 
 LEASE_SECONDS = 60.0
 MARGIN_SECONDS = 5.0
@@ -62,7 +63,7 @@ class Deliverer:
 
     def __init__(
         self,
-        database: Database,
+        database: Connections,
         platform: Platform,
         slots: Slots,
         clock: Clock,
@@ -71,7 +72,7 @@ class Deliverer:
         on_due: Callable[[], None],
         sends: bool = True,
     ) -> None:
-        self._database = database
+        self._store = Store(database, platform.name, clock)
         self._platform = platform
         self._slots = slots
         self._clock = clock
@@ -90,9 +91,7 @@ class Deliverer:
             return 0
         lease = Lease(self._owner, LEASE_SECONDS)
         claimed_at, started_at = time.monotonic(), time.time_ns()
-        async with self._database.transaction() as connection:
-            now = self._clock.now()
-            claimed = await deliveries.claim(connection, self._platform.name, lease, now, free)
+        claimed = await self._store.claim(lease, free)
         for one in claimed:
             task = asyncio.create_task(self._deliver(Attempt(one, claimed_at + lease.seconds, started_at)))
             self._running.add(task)
@@ -108,6 +107,7 @@ class Deliverer:
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
+        await self._store.finish()
 
     async def _free(self) -> int:
         """Return how many more may be under way; when all are, wait for the first to end."""
@@ -158,20 +158,14 @@ class Deliverer:
 
     async def _shape(self, claimed: Claimed) -> Shape | None:
         """Return what the platform is to hold, read after the claim; None if there is no such contact."""
-        async with self._database.session() as session:
-            await contacts.snapshot(session)
-            contact = await contacts.find(session, claimed.contact_id)
-            if contact is None:
-                return None
-            owned = await products.read(await plain(session), contacts.owners_of(contact))
-        return self._platform.shape(profile.build(contact, owned))
+        profile = await self._store.load(claimed)
+        return None if profile is None else self._platform.shape(profile)
 
     async def _intend(self, attempt: Attempt, base: Base) -> None:
         """Write down what is about to be sent: whatever happens now, nothing of it is taken for granted."""
         renewed_at = time.monotonic()
-        async with self._database.transaction() as connection:
-            if not await deliveries.intend(connection, attempt.claimed, base):
-                raise HoldLostError
+        if not await self._store.intend(attempt.claimed, base):
+            raise HoldLostError
         attempt.held_until = renewed_at + attempt.claimed.lease.seconds
 
     async def _prepare(self, attempt: Attempt) -> None:
@@ -236,31 +230,23 @@ class Deliverer:
         )
 
     async def _succeed(self, attempt: Attempt, sent: Base, notes: Mapping[str, Any]) -> None:
-        claimed, now = attempt.claimed, self._clock.now()
+        confirm_at = deliveries.confirmation(attempt.claimed, self._clock.now())
         # What is confirmed later goes in full once more.
-        base = sent if deliveries.confirmation(claimed, now) is None else difference.unknown(sent)
-        async with self._database.transaction() as connection:
-            is_due = await deliveries.succeed(connection, claimed, base, now)
-            await deliveries.record(connection, claimed, attempt.answers)
+        base = sent if confirm_at is None else difference.unknown(sent)
+        is_due = await self._store.succeed(Arrival(attempt.claimed, base, confirm_at, attempt.answers))
         self._say(attempt, "delivery.succeeded", is_held=is_due is not None, **notes)
         if is_due:
             self._on_due()
 
     async def _fail(self, attempt: Attempt, error: str) -> None:
-        claimed, text = attempt.claimed, error[:LONGEST_ERROR]
-        is_unknown = any(answer.outcome == "unknown" for answer in attempt.answers)
-        async with self._database.transaction() as connection:
-            is_held = await deliveries.fail(
-                connection, claimed, text, self._clock.now(), is_unknown=is_unknown
-            )
-            await deliveries.record(connection, claimed, attempt.answers)
+        text, answers = error[:LONGEST_ERROR], attempt.answers
+        is_unknown = any(answer.outcome == "unknown" for answer in answers)
+        is_held = await self._store.fail(attempt.claimed, text, answers, is_unknown=is_unknown)
         telemetry.mark_failed()
         self._say(attempt, "delivery.failed", is_held=is_held, error=text, is_unknown=is_unknown)
 
     async def _let_go(self, attempt: Attempt) -> None:
-        async with self._database.transaction() as connection:
-            await deliveries.give_back(connection, attempt.claimed)
-            await deliveries.record(connection, attempt.claimed, attempt.answers)
+        await self._store.give_back(attempt.claimed, attempt.answers)
         self._say(attempt, "delivery.given_back")
 
     def _say(self, attempt: Attempt, event: str, *, is_held: bool = True, **fields: Any) -> None:

@@ -58,21 +58,45 @@ RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base
 HELD = "contact_id = $1 AND platform = $2 AND lease_token = $3"
 FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
 
+GIVEN = (
+    "unnest($1::uuid[], $2::varchar[], $3::uuid[], {columns}) AS given (contact_id, platform, token, {names})"
+)
+HELD_BY_GIVEN = """delivery.contact_id = ANY($1::uuid[]) AND delivery.contact_id = given.contact_id
+    AND delivery.platform = given.platform AND delivery.lease_token = given.token"""
+
 INTEND = f"""
-UPDATE contact.delivery SET base = $4, lease_expires_at = clock_timestamp() + $5 WHERE {HELD}
+UPDATE contact.delivery AS delivery
+SET base = given.base, lease_expires_at = clock_timestamp() + given.lease
+FROM {GIVEN.format(columns="$4::jsonb[], $5::interval[]", names="base, lease")}
+WHERE {HELD_BY_GIVEN}
+RETURNING delivery.contact_id, delivery.platform
 """  # noqa: S608 -- constants of this module
 
 SUCCEED = f"""
-UPDATE contact.delivery
-SET sent = $4, base = $5, sent_at = $6, failures = 0, last_error = NULL, is_unknown = false, confirm_at = $7,
-    wanted = wanted + CASE WHEN wanted = $4 AND $7::timestamptz IS NOT NULL THEN 1 ELSE 0 END,
-    due_at = CASE WHEN wanted = $4 THEN coalesce($7, due_at) ELSE due_at END,
-    traceparents = CASE WHEN wanted = $4 THEN traceparents
-                        ELSE coalesce(nullif(traceparents[cardinality($8::varchar[]) + 1:], '{{}}'),
+WITH answer AS (
+  INSERT INTO contact.delivery_log
+    (recorded_at, contact_id, platform, request, outcome, error, duration_ms, traceparent)
+  SELECT * FROM unnest($9::timestamptz[], $10::uuid[], $11::varchar[], $12::varchar[], $13::varchar[],
+                       $14::varchar[], $15::integer[], $16::varchar[])
+)
+UPDATE contact.delivery AS delivery
+SET sent = given.wanted, base = given.base, sent_at = $8, failures = 0, last_error = NULL, is_unknown = false,
+    confirm_at = given.confirm_at,
+    wanted = delivery.wanted
+      + CASE WHEN delivery.wanted = given.wanted AND given.confirm_at IS NOT NULL THEN 1 ELSE 0 END,
+    due_at = CASE WHEN delivery.wanted = given.wanted THEN coalesce(given.confirm_at, due_at) ELSE due_at END,
+    traceparents = CASE WHEN delivery.wanted = given.wanted THEN traceparents
+                        ELSE coalesce(nullif(traceparents[given.traces + 1:], '{{}}'),
                                       traceparents[cardinality(traceparents):]) END,
     {FREE}
-WHERE {HELD}
-RETURNING wanted > sent AND due_at <= $6
+FROM {
+    GIVEN.format(
+        columns="$4::bigint[], $5::jsonb[], $6::timestamptz[], $7::integer[]",
+        names="wanted, base, confirm_at, traces",
+    )
+}
+WHERE {HELD_BY_GIVEN}
+RETURNING delivery.contact_id, delivery.platform, delivery.wanted > sent AND due_at <= $8 AS is_due
 """  # noqa: S608 -- constants of this module
 
 FAIL = f"""
@@ -88,6 +112,8 @@ INSERT INTO contact.delivery_log
   (recorded_at, contact_id, platform, request, outcome, error, duration_ms, traceparent)
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
+LOGGED = 8
+"""How many columns of the log are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +148,27 @@ class Answer:
     traceparent: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be sent: `base` is what the platform may hold from then on."""
+
+    claimed: Claimed
+    base: Base
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A delivery that arrived: `base` is what the platform holds, `answers` what it said.
+
+    `confirm_at` is when the contact goes once more, if it must.
+    """
+
+    claimed: Claimed
+    base: Base
+    confirm_at: datetime | None
+    answers: Sequence[Answer]
+
+
 async def mark(
     connection: Connection,
     traceparents: Mapping[UUID, str | None],
@@ -147,27 +194,43 @@ async def claim(
     return [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
 
 
-async def intend(connection: Connection, claimed: Claimed, base: Base) -> bool:
-    """Write down, before anything is sent, what the platform may hold from now on; renew the lease.
+async def intend(connection: Connection, intents: Sequence[Intent]) -> list[bool]:
+    """Write down, before anything is sent, what the platform may hold from now on; renew the leases.
 
-    Return False if the row is no longer held, and nothing may be sent.
+    One statement. Return which of them are held: for another one nothing may be sent.
     """
-    status = await connection.execute(INTEND, *claimed.key, json.dumps(base), claimed.lease.duration)
-    return affected(status) == 1
+    bases = [json.dumps(one.base) for one in intents]
+    leases = [one.claimed.lease.duration for one in intents]
+    rows = await connection.fetch(INTEND, *_keys(intents), bases, leases)
+    held = {(row["contact_id"], row["platform"]) for row in rows}
+    return [one.claimed.key[:2] in held for one in intents]
 
 
-async def succeed(connection: Connection, claimed: Claimed, base: Base, now: datetime) -> bool | None:
-    """Settle a delivery that arrived; return whether the row is due again, having been marked meanwhile.
+async def succeed(connection: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[bool | None]:
+    """Settle deliveries that arrived and keep what was answered; return which are due again at once.
 
-    Return None if it is no longer held; then nothing was written. After an outcome that was unknown, the
-    row stays wanted until a minute has passed: a request that was lost on its way may still arrive and
-    overwrite what was sent since.
+    One statement. A delivery is due again if it was marked meanwhile. None stands for one that is no longer
+    held: of that nothing was written but the answers. After an outcome that was unknown, the row stays
+    wanted until a minute has passed: a request that was lost on its way may still arrive and overwrite what
+    was sent since.
     """
-    confirm_at = confirmation(claimed, now)
-    is_due: bool | None = await connection.fetchval(
-        SUCCEED, *claimed.key, claimed.wanted, json.dumps(base), now, confirm_at, claimed.traceparents
+    claimed = [one.claimed for one in arrivals]
+    values = (
+        [one.wanted for one in claimed],
+        [json.dumps(one.base) for one in arrivals],
+        [one.confirm_at for one in arrivals],
+        [len(one.traceparents) for one in claimed],
     )
-    return is_due
+    answers = [_logged(one.claimed, answer) for one in arrivals for answer in one.answers]
+    columns = zip(*answers, strict=True) if answers else [()] * LOGGED
+    rows = await connection.fetch(SUCCEED, *_keys(arrivals), *values, now, *(list(one) for one in columns))
+    due = {(row["contact_id"], row["platform"]): row["is_due"] for row in rows}
+    return [due.get(one.key[:2]) for one in claimed]
+
+
+def _keys(given: Sequence[Intent | Arrival]) -> tuple[list[Any], ...]:
+    keys = [one.claimed.key for one in given]
+    return tuple([key[number] for key in keys] for number in range(3))
 
 
 def confirmation(claimed: Claimed, now: datetime) -> datetime | None:
@@ -194,18 +257,20 @@ async def give_back(connection: Connection, claimed: Claimed) -> None:
 
 async def record(connection: Connection, claimed: Claimed, answers: Iterable[Answer]) -> None:
     """Keep what the platform answered to each request."""
-    rows: list[tuple[Any, ...]] = [
-        (
-            one.recorded_at,
-            claimed.contact_id,
-            claimed.platform,
-            one.request,
-            one.outcome,
-            one.error,
-            one.duration_ms,
-            one.traceparent,
-        )
-        for one in answers
-    ]
+    rows = [_logged(claimed, one) for one in answers]
     if rows:
         await connection.executemany(RECORD, rows)
+
+
+def _logged(claimed: Claimed, answer: Answer) -> tuple[Any, ...]:
+    """Return an answer as a row of the log, in the order of its columns."""
+    return (
+        answer.recorded_at,
+        claimed.contact_id,
+        claimed.platform,
+        answer.request,
+        answer.outcome,
+        answer.error,
+        answer.duration_ms,
+        answer.traceparent,
+    )

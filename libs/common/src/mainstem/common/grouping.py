@@ -1,0 +1,90 @@
+"""Grouping: what several callers ask for at about the same time is done at once, by one round trip.
+
+There is no timer: whatever comes while the last group is worked on goes into the next one, so that who
+comes alone does not wait.
+"""
+
+import asyncio
+import contextvars
+from collections import deque
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+One = TypeVar("One")
+Answer = TypeVar("Answer")
+
+GROUP = 100
+
+
+class Grouped(Generic[One, Answer]):
+    """Asks for one thing at a time, of something that answers for several.
+
+    Args:
+        act: answers for a group, in the group's order. What it does runs in the context in which this was
+            made, not in that of whoever comes first.
+        most: how many make a group at most.
+        is_own: whether an error may be the fault of one of the group: then each is asked for alone.
+    """
+
+    def __init__(
+        self,
+        act: Callable[[Sequence[One]], Awaitable[Sequence[Answer]]],
+        *,
+        most: int = GROUP,
+        is_own: Callable[[Exception], bool] = lambda _: False,
+    ) -> None:
+        self._act = act
+        self._most = most
+        self._is_own = is_own
+        self._context = contextvars.copy_context()
+        self._waiting: deque[tuple[One, asyncio.Future[Answer]]] = deque()
+        self._running: asyncio.Task[None] | None = None
+
+    async def __call__(self, one: One) -> Answer:
+        """Return the answer for one. A caller that is cancelled leaves the others' group alone.
+
+        Raises:
+            Exception: what `act` raised, for the group or, if it was its fault, for this one.
+        """
+        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+        self._waiting.append((one, answer))
+        if self._running is None:
+            self._running = asyncio.create_task(self._run(), context=self._context.copy())
+        return await answer
+
+    async def finish(self) -> None:
+        """Wait until what was asked for is done."""
+        if self._running is not None:
+            await asyncio.wait([self._running])
+
+    async def _run(self) -> None:
+        try:
+            while self._waiting:
+                size = min(self._most, len(self._waiting))
+                await self._answer([self._waiting.popleft() for _ in range(size)])
+        finally:
+            self._running = None
+
+    async def _answer(self, group: Sequence[tuple[One, asyncio.Future[Answer]]]) -> None:
+        try:
+            answers = await self._act([one for one, _ in group])
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is the callers', who wait for it
+            if len(group) > 1 and self._is_own(error):
+                for alone in group:
+                    await self._answer([alone])
+            else:
+                _settle(group, error)
+        except asyncio.CancelledError:
+            for _, waiting in group:
+                waiting.cancel()
+            raise
+        else:
+            for (_, waiting), answer in zip(group, answers, strict=True):
+                if not waiting.done():
+                    waiting.set_result(answer)
+
+
+def _settle(group: Sequence[tuple[object, asyncio.Future[Answer]]], error: Exception) -> None:
+    for _, waiting in group:
+        if not waiting.done():
+            waiting.set_exception(error)

@@ -1,0 +1,95 @@
+"""What deliveries read and write, those that come at about the same time by one round trip (stop 8)."""
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import TypeVar
+
+import asyncpg
+
+from mainstem.common import telemetry
+from mainstem.common.clock import Clock
+from mainstem.common.database import DATABASE_ERRORS, Connection, Connections
+from mainstem.common.grouping import Grouped
+from mainstem.common.lease import Lease
+from mainstem.sync import deliveries, loading
+from mainstem.sync.deliveries import Answer, Arrival, Claimed, Intent
+from mainstem.sync.difference import Base
+from mainstem.sync.profile import Profile
+
+One = TypeVar("One")
+Result = TypeVar("Result")
+
+
+class Store:
+    """Where deliveries of one platform stand. Each call commits what it writes."""
+
+    def __init__(self, database: Connections, platform: str, clock: Clock) -> None:
+        self._database = database
+        self._platform = platform
+        self._clock = clock
+        self._load = self._grouped("load", _read)
+        self._intend = self._grouped("intend", deliveries.intend)
+        self._succeed = self._grouped("settle", self._settle)
+
+    async def claim(self, lease: Lease, limit: int) -> list[Claimed]:
+        """Take up to `limit` deliveries that are due."""
+        async with self._database.transaction() as connection:
+            return await deliveries.claim(connection, self._platform, lease, self._clock.now(), limit)
+
+    async def load(self, claimed: Claimed) -> Profile | None:
+        """Return what the platform is told of the contact, read after the claim; None if there is none."""
+        stored = await self._load((claimed, telemetry.traceparent()))
+        return loading.profile_of(claimed.contact_id, stored)
+
+    async def intend(self, claimed: Claimed, base: Base) -> bool:
+        """Write down what is about to be sent; return whether it may be, being held."""
+        return await self._intend((Intent(claimed, base), telemetry.traceparent()))
+
+    async def succeed(self, arrival: Arrival) -> bool | None:
+        """Settle a delivery that arrived; return whether it is due again, None if it is no longer held."""
+        return await self._succeed((arrival, telemetry.traceparent()))
+
+    async def fail(
+        self, claimed: Claimed, error: str, answers: Iterable[Answer], *, is_unknown: bool
+    ) -> bool:
+        """Settle a delivery that failed; return whether it was still held."""
+        async with self._database.transaction() as connection:
+            now = self._clock.now()
+            is_held = await deliveries.fail(connection, claimed, error, now, is_unknown=is_unknown)
+            await deliveries.record(connection, claimed, answers)
+        return is_held
+
+    async def give_back(self, claimed: Claimed, answers: Iterable[Answer]) -> None:
+        """Let go of a delivery; it stays due."""
+        async with self._database.transaction() as connection:
+            await deliveries.give_back(connection, claimed)
+            await deliveries.record(connection, claimed, answers)
+
+    async def finish(self) -> None:
+        """Wait until what was asked for is done."""
+        for grouped in (self._load, self._intend, self._succeed):
+            await grouped.finish()
+
+    async def _settle(self, connection: Connection, arrivals: Sequence[Arrival]) -> Sequence[bool | None]:
+        return await deliveries.succeed(connection, arrivals, self._clock.now())
+
+    def _grouped(
+        self, name: str, act: Callable[[Connection, Sequence[One]], Awaitable[Sequence[Result]]]
+    ) -> Grouped[tuple[One, str | None], Result]:
+        """Return what acts on several by one statement, in a span of all their traces."""
+
+        async def run(group: Sequence[tuple[One, str | None]]) -> Sequence[Result]:
+            causes = [traceparent for _, traceparent in group]
+            with telemetry.span_for(name, causes, platform=self._platform, deliveries=len(group)):
+                async with self._database.statement() as connection:
+                    return await act(connection, [one for one, _ in group])
+
+        return Grouped(run, is_own=_is_own)
+
+
+async def _read(connection: Connection, claimed: Sequence[Claimed]) -> list[str]:
+    return await loading.read(connection, [one.contact_id for one in claimed])
+
+
+def _is_own(error: Exception) -> bool:
+    """Whether an error may be the fault of one delivery: a value that cannot be stored."""
+    return isinstance(error, (asyncpg.DataError, ValueError)) or not isinstance(error, DATABASE_ERRORS)
