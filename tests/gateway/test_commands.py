@@ -52,6 +52,20 @@ async def test_a_client_is_added_rotated_disabled_enabled_and_listed(run: Run) -
     assert "enabled" in (await run("clients", "enable", "demo"))[1]
 
 
+async def test_a_role_is_set_given_listed_and_removed(run: Run) -> None:
+    assert (await run("roles", "set", "clerk", "--scope", "billing:read", "--description", "Looks."))[0] == 0
+    _, out, _ = await run("clients", "add", "shop", "--email", "s@example.com", "--role", "clerk", "--json")
+    assert json.loads(out)["scopes"] == ["billing:read"]
+    _, out, _ = await run("roles", "list", "--json")
+    listed = {role["name"]: role for role in json.loads(out)}
+    assert listed["clerk"] == {"name": "clerk", "description": "Looks.", "scopes": ["billing:read"]}
+    assert "id_shop  enabled  billing:read  (clerk)  s@example.com" in (await run("clients", "list"))[1]
+    code, _, err = await run("roles", "remove", "clerk")
+    assert code == 1
+    assert "held by id_shop" in err
+    assert "reader is gone" in (await run("roles", "remove", "reader"))[1]
+
+
 async def test_adding_with_rotate_creates_or_rotates(run: Run) -> None:
     secrets = set()
     for _ in range(2):
@@ -66,6 +80,9 @@ async def test_adding_with_rotate_creates_or_rotates(run: Run) -> None:
     [
         (("clients", "add", "a b", *ADD[3:]), "letters, digits and -_. only"),
         ((*ADD[:-1], "contacts:eat"), "unknown scope contacts:eat"),
+        (ADD[:-2], "a client needs a scope or a role"),
+        ((*ADD, "--role", "nobody"), "there is no role nobody"),
+        (("roles", "set", "A b", "--scope", "contacts:read"), "small letters"),
         (("clients", "rotate", "nobody"), "there is no client id_nobody"),
         (("clients", "disable", "nobody"), "there is no client id_nobody"),
     ],

@@ -33,7 +33,7 @@ from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Stack, Sta
 from mainstem.sandbox.stripe.wire.versions import TODAY
 
 CLIENT = "demo"
-CLIENT_SCOPES = ("contacts:read", "contacts:write", "stripe:write", "billing:read", "billing:write")
+CLIENT_ROLE = "everything"
 _REAL_STRIPE = StripeAccess("https://api.stripe.com", api_key="", webhook_secret="", api_version=TODAY)
 _STORE_PORTS = {"postgres": POSTGRES_PORT, "valkey": VALKEY_PORT}
 
@@ -188,17 +188,9 @@ async def provide_client(script: Script, database_url: str) -> Client:
 
     Only hashes of secrets are kept, so a client that is there already gets a new one.
     """
-    scopes = [word for scope in CLIENT_SCOPES for word in ("--scope", scope)]
     command = (
-        "gateway",
-        "clients",
-        "add",
-        CLIENT,
-        "--rotate",
-        "--email",
-        "demo@example.com",
-        *scopes,
-        "--json",
+        *("gateway", "clients", "add", CLIENT, "--rotate"),
+        *("--email", "demo@example.com", "--role", CLIENT_ROLE, "--json"),
     )
     return Client(**_read_credentials(await script.run("clients", command, {"DATABASE_URL": database_url})))
 

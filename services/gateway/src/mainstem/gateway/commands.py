@@ -2,29 +2,34 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 
 from mainstem.common.database import DATABASE_ERRORS, Connection, open_pool
-from mainstem.common.errors import UnavailableError
+from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.common.migrations import version
-from mainstem.gateway import clients, keys
+from mainstem.gateway import clients, keys, roles
 from mainstem.gateway.clients import ApiClient
 from mainstem.gateway.keys import SigningKey
+from mainstem.gateway.roles import Role
 from mainstem.gateway.settings import KeySettings, Settings, StoreSettings
 
 app = App(name="gateway", help="Who may call: tokens, routes, proxy.")
 client_commands = App(name="clients", help="The programs that may ask for tokens.")
+role_commands = App(name="roles", help="Named sets of scopes, for clients.")
 key_commands = App(name="keys", help="The keys that sign tokens.")
 app.command(client_commands)
+app.command(role_commands)
 app.command(key_commands)
 
 T = TypeVar("T")
 Json = Annotated[bool, Parameter(name="--json", negative="")]
-Scopes = Annotated[list[str], Parameter(name="--scope", negative="")]
+Scopes = Annotated[tuple[str, ...], Parameter(name="--scope", negative="")]
+Roles = Annotated[tuple[str, ...], Parameter(name="--role", negative="")]
 
 
 @app.command
@@ -51,7 +56,8 @@ def add_client(
     /,
     *,
     email: str,
-    scope: Scopes,
+    scope: Scopes = (),
+    role: Roles = (),
     rotate: Annotated[bool, Parameter(negative="")] = False,
     as_json: Json = False,
 ) -> None:
@@ -61,19 +67,23 @@ def add_client(
         name: letters, digits and -_. only; the id is `id_` and the name.
         email: whom to ask about it.
         scope: what it may; once for each.
-        rotate: if it exists, give it another secret, this email and these scopes, and enable it.
+        role: a set of scopes that it may have; once for each.
+        rotate: if it exists, give it another secret, this email, these scopes and roles, and enable it.
         as_json: print the credentials as JSON.
     """
     from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
 
-    client_id, scopes, secret = clients.client_id_of(name), clients.known_scopes(scope), new_secret()
+    client_id, scopes, secret = clients.client_id_of(name), roles.known_scopes(scope), new_secret()
+    if not scope and not role:
+        raise BadRequestError("a client needs a scope or a role")
     at, secret_hash = datetime.now(UTC), hash_secret(secret)
-    _run(
-        lambda connection: clients.add(
-            connection, client_id, email=email, secret_hash=secret_hash, scopes=scopes, at=at, replace=rotate
-        )
-    )
-    _show(client_id, secret, scopes, as_json=as_json)
+
+    async def add(connection: Connection) -> ApiClient:
+        given: dict[str, Any] = {"email": email, "secret_hash": secret_hash, "scopes": scopes, "roles": role}
+        await clients.add(connection, client_id, **given, at=at, replace=rotate)
+        return await clients.get(connection, client_id)
+
+    _show(_run(add), secret, as_json=as_json)
 
 
 @client_commands.command(name="rotate")
@@ -88,10 +98,10 @@ def rotate_client(name: str, /, *, as_json: Json = False) -> None:
 
     client_id, secret = clients.client_id_of(name), new_secret()
     at, secret_hash = datetime.now(UTC), hash_secret(secret)
-    scopes = _run(
+    client = _run(
         lambda connection: clients.rotate(connection, client_id, secret_hash=secret_hash, at=at),
     )
-    _show(client_id, secret, scopes, as_json=as_json)
+    _show(client, secret, as_json=as_json)
 
 
 @client_commands.command
@@ -127,7 +137,48 @@ def list_clients(*, as_json: Json = False) -> None:
         return
     for client in found:
         state = "enabled" if client.enabled else "disabled"
-        _print(f"{client.client_id}  {state}  {' '.join(sorted(client.scopes))}  {client.email}")
+        roles_of = f"({', '.join(sorted(client.roles))})  " if client.roles else ""
+        _print(f"{client.client_id}  {state}  {' '.join(sorted(client.scopes))}  {roles_of}{client.email}")
+
+
+@role_commands.command(name="set")
+def set_role(name: str, /, *, scope: Scopes, description: str = "") -> None:
+    """Make a role, or change one. Tokens that are out lose what is gone within ten seconds.
+
+    Args:
+        name: small letters, digits and _- only.
+        scope: what it allows; once for each, all of them.
+        description: what it is for.
+    """
+    role = Role(roles.known_name(name), description, frozenset(roles.known_scopes(scope)))
+    _run(lambda connection: roles.put(connection, role))
+    _print(f"role {name} allows {' '.join(sorted(role.scopes))}")
+
+
+@role_commands.command(name="remove")
+def remove_role(name: str, /) -> None:
+    """Forget a role that no client has.
+
+    Args:
+        name: its name.
+    """
+    _run(lambda connection: roles.remove(connection, name))
+    _print(f"role {name} is gone")
+
+
+@role_commands.command(name="list")
+def list_roles(*, as_json: Json = False) -> None:
+    """Show every role.
+
+    Args:
+        as_json: print a JSON array.
+    """
+    found = _run(roles.list_all)
+    if as_json:
+        _print(json.dumps([{**asdict(role), "scopes": sorted(role.scopes)} for role in found]))
+        return
+    for role in found:
+        _print(f"{role.name}  {' '.join(sorted(role.scopes))}  {role.description}".rstrip())
 
 
 @key_commands.command(name="rotate")
@@ -159,6 +210,7 @@ def _describe_client(client: ApiClient) -> dict[str, Any]:
         "client_id": client.client_id,
         "email": client.email,
         "enabled": client.enabled,
+        "roles": sorted(client.roles),
         "scopes": sorted(client.scopes),
         "created_at": client.created_at.isoformat(),
         "rotated_at": client.rotated_at.isoformat(),
@@ -176,9 +228,10 @@ def _set_enabled(name: str, *, enabled: bool) -> None:
     _print(f"client {client_id} is {'enabled' if enabled else 'disabled'}")
 
 
-def _show(client_id: str, secret: str, scopes: Sequence[str], *, as_json: bool) -> None:
+def _show(client: ApiClient, secret: str, *, as_json: bool) -> None:
+    client_id, scopes = client.client_id, sorted(client.scopes)
     if as_json:
-        _print(json.dumps({"client_id": client_id, "client_secret": secret, "scopes": list(scopes)}))
+        _print(json.dumps({"client_id": client_id, "client_secret": secret, "scopes": scopes}))
         return
     _print(f"client_id:     {client_id}\nclient_secret: {secret}\nscopes:        {' '.join(scopes)}\n")
     _print("The secret is not shown again. A token:\n")

@@ -1,4 +1,4 @@
-"""Schema `gateway`: who may call, and the keys that say so. Writer: gateway."""
+"""Schema `gateway`: who may call, what each may, and the keys that say so. Writer: gateway."""
 
 from datetime import datetime
 
@@ -7,7 +7,10 @@ from sqlmodel import Field, SQLModel
 
 
 class ApiClient(SQLModel, table=True):
-    """A program that may ask for tokens; only a hash of its secret is kept."""
+    """A program that may ask for tokens; only a hash of its secret is kept.
+
+    It may what its `scopes` say, and what those of its roles do.
+    """
 
     __tablename__ = "api_client"
     __table_args__ = {"schema": "gateway"}
@@ -19,6 +22,36 @@ class ApiClient(SQLModel, table=True):
     scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     created_at: datetime
     rotated_at: datetime
+
+
+class Role(SQLModel, table=True):
+    """A named set of scopes."""
+
+    __tablename__ = "role"
+    __table_args__ = {"schema": "gateway"}
+
+    name: str = Field(primary_key=True)
+    description: str
+
+
+class Permission(SQLModel, table=True):
+    """One scope of one role."""
+
+    __tablename__ = "permission"
+    __table_args__ = {"schema": "gateway"}
+
+    role: str = Field(primary_key=True, foreign_key="gateway.role.name", ondelete="CASCADE")
+    scope: str = Field(primary_key=True)
+
+
+class ClientRole(SQLModel, table=True):
+    """One role of one client; a role that some client has is not removed."""
+
+    __tablename__ = "client_role"
+    __table_args__ = {"schema": "gateway"}
+
+    client_id: str = Field(primary_key=True, foreign_key="gateway.api_client.client_id", ondelete="CASCADE")
+    role: str = Field(primary_key=True, foreign_key="gateway.role.name")
 
 
 class SigningKey(SQLModel, table=True):

@@ -178,6 +178,47 @@ STATEMENTS = """
       PRIMARY KEY (client_id)
     );
 
+    CREATE TABLE gateway.role (
+      name VARCHAR NOT NULL,
+      description VARCHAR NOT NULL,
+      PRIMARY KEY (name)
+    );
+
+    CREATE TABLE gateway.permission (
+      role VARCHAR NOT NULL,
+      scope VARCHAR NOT NULL,
+      PRIMARY KEY (role, scope),
+      FOREIGN KEY(role) REFERENCES gateway.role (name) ON DELETE CASCADE
+    );
+
+    CREATE TABLE gateway.client_role (
+      client_id VARCHAR NOT NULL,
+      role VARCHAR NOT NULL,
+      PRIMARY KEY (client_id, role),
+      FOREIGN KEY(client_id) REFERENCES gateway.api_client (client_id) ON DELETE CASCADE,
+      FOREIGN KEY(role) REFERENCES gateway.role (name)
+    );
+
+    INSERT INTO gateway.role (name, description) VALUES
+      ('everything', 'May do all that there is.'),
+      ('reader', 'Reads contacts and subscriptions.'),
+      ('contacts', 'Keeps contacts.'),
+      ('shop', 'Sells: accounts, checkout, portal.'),
+      ('pusher', 'Pushes objects of Stripe.');
+    INSERT INTO gateway.permission (role, scope) VALUES
+      ('everything', 'contacts:read'),
+      ('everything', 'contacts:write'),
+      ('everything', 'stripe:write'),
+      ('everything', 'billing:read'),
+      ('everything', 'billing:write'),
+      ('reader', 'contacts:read'),
+      ('reader', 'billing:read'),
+      ('contacts', 'contacts:read'),
+      ('contacts', 'contacts:write'),
+      ('shop', 'billing:read'),
+      ('shop', 'billing:write'),
+      ('pusher', 'stripe:write');
+
     CREATE TABLE gateway.signing_key (
       key_id VARCHAR NOT NULL,
       private_key VARCHAR NOT NULL,
