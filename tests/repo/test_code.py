@@ -19,6 +19,8 @@ MAY_ASK_POSTGRES_THE_TIME = {
     "libs/common/src/mainstem/common/outbox.py": "leases of entries",
     "libs/sandbox/src/mainstem/sandbox/demo/stops.py": "how long a stop took on the machine",
     "libs/sandbox/src/mainstem/sandbox/settled.py": "whether a lease still holds",
+    "services/billing/src/mainstem/billing/queue.py": "leases of operations",
+    "services/billing/src/mainstem/billing/reservations.py": "leases of reservations",
     "services/ingest/src/mainstem/ingest/fetches.py": "`as_of`, read just before a fetch",
     "services/ingest/src/mainstem/ingest/inbox.py": "leases of events",
     "services/sync/src/mainstem/sync/deliveries.py": "leases of deliveries",

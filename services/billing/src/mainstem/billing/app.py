@@ -6,13 +6,17 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.billing.endpoints import routes
+from mainstem.billing.endpoints import PUBLIC, routes
+from mainstem.billing.endpoints.state import State
 from mainstem.billing.settings import Settings
+from mainstem.billing.shop import open_shop
 from mainstem.common import telemetry
-from mainstem.common.database import open_database
-from mainstem.common.health import database_check, require_schema
+from mainstem.common.clock import open_clock
+from mainstem.common.database import open_pool
+from mainstem.common.health import database_check, redis_check, require_schema
 from mainstem.common.identity import open_verifier
-from mainstem.common.web import State, build_app
+from mainstem.common.jobs import open_waker
+from mainstem.common.web import build_app
 
 SERVICE = "billing"
 
@@ -20,18 +24,26 @@ SERVICE = "billing"
 def build(settings: Settings) -> Starlette:
     """Return the app; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
-    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings))
+    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings), public=PUBLIC)
 
 
 @asynccontextmanager
 async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
     """Open what the endpoints need, and close it at the end."""
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    clock = open_clock(settings.clock_file)
     async with (
-        open_database(settings.database_url.get_secret_value(), name=SERVICE) as database,
+        open_pool(settings.database_url.get_secret_value(), name=SERVICE) as pool,
         open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
+        open_waker(redis_url) as waker,
+        open_shop(settings, pool, clock, waker) as shop,
     ):
-        await require_schema(database)
+        await require_schema(pool)
         yield {
             "identity": verifier,
-            "checks": {"database": database_check(database)},
+            "checks": {"database": database_check(pool), "redis": redis_check(waker)},
+            "settings": settings,
+            "database": pool,
+            "clock": clock,
+            "shop": shop,
         }

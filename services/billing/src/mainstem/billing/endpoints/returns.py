@@ -1,0 +1,29 @@
+"""The page that Stripe sends people back to; the one endpoint that browsers see."""
+
+import re
+from collections.abc import Sequence
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mainstem.billing.arrivals import Arrival
+from mainstem.billing.arrivals import State as Stage
+from mainstem.billing.endpoints.state import State, shop_of
+from mainstem.billing.pages import HEADERS, render
+from mainstem.billing.settings import RETURN_PATH
+
+_SESSION = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
+
+
+async def receive(request: Request[State]) -> Response:
+    """Say what became of a checkout."""
+    shop = shop_of(request.state)
+    session = request.query_params.get("session_id", "")
+    is_one = _SESSION.fullmatch(session) is not None
+    arrival = await shop.arrivals.receive(session) if is_one else Arrival(Stage.UNKNOWN)
+    status, page = render(arrival, request.state["settings"].home)
+    return HTMLResponse(page, int(status), headers=dict(HEADERS))
+
+
+routes: Sequence[BaseRoute] = (Route(RETURN_PATH, receive, methods=["GET"]),)

@@ -1,0 +1,30 @@
+"""What the endpoints need, and how they ask for what may not be configured."""
+
+from mainstem.billing.settings import Settings
+from mainstem.billing.shop import Shop
+from mainstem.common import web
+from mainstem.common.clock import Clock
+from mainstem.common.database import Pool
+from mainstem.common.errors import NotSupportedError
+
+NOT_SUPPORTED = "not supported"
+
+
+class State(web.State):
+    """What the endpoints need; without a key at Stripe there is no shop."""
+
+    settings: Settings
+    database: Pool
+    clock: Clock
+    shop: Shop | None
+
+
+def shop_of(state: State) -> Shop:
+    """Return the shop.
+
+    Raises:
+        NotSupportedError: there is no key at Stripe.
+    """
+    if state["shop"] is None:
+        raise NotSupportedError(NOT_SUPPORTED)
+    return state["shop"]

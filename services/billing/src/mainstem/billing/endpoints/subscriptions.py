@@ -1,0 +1,80 @@
+"""Buying, managing and listing subscriptions: Zed's three endpoints, for owners of any kind."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from mainstem.billing import mirror
+from mainstem.billing.endpoints.accounts import get
+from mainstem.billing.endpoints.bodies import Management, OwnerQuery, Purchase, read, read_values
+from mainstem.billing.endpoints.state import State, shop_of
+from mainstem.billing.mirror import Subscription
+from mainstem.billing.policies import is_cancelable
+from mainstem.billing.portal import Visit
+from mainstem.billing.settings import Settings, is_web, origin_of
+from mainstem.common.errors import FieldError, InvalidError
+
+
+async def buy(request: Request[State]) -> Response:
+    """Send somebody to checkout."""
+    given = read(Purchase, await request.body())
+    account = await get(request.state["database"], given.link)
+    shop = shop_of(request.state)
+    price = await shop.prices.get(given.price)
+    return JSONResponse({"checkout_session_url": await shop.checkout.open(account, price)})
+
+
+async def manage(request: Request[State]) -> Response:
+    """Send somebody to the portal, or do what needs none."""
+    given = read(Management, await request.body())
+    return_url = _return_url(given.redirect_to, request.state["settings"])
+    account = await get(request.state["database"], given.link)
+    shop = shop_of(request.state)
+    visit = Visit(given.intent, given.subscription_id, return_url)
+    return JSONResponse({"billing_portal_session_url": await shop.portal.manage(account, visit)})
+
+
+async def list_all(request: Request[State]) -> Response:
+    """Return somebody's subscriptions, as they are mirrored, the oldest first."""
+    owner = read_values(OwnerQuery, request.query_params, "query").link
+    account = await get(request.state["database"], owner)
+    async with request.state["database"].transaction() as connection:
+        found = await mirror.list_subscriptions(connection, account.customer)
+    return JSONResponse({"subscriptions": [represent(one) for one in found]})
+
+
+def represent(one: Subscription) -> Mapping[str, Any]:
+    """Return a subscription as the API shows it."""
+    return {
+        "id": one.id,
+        "name": one.name,
+        "status": one.status,
+        "trial_end_at": _text(one.trial_end),
+        "cancel_at": _text(one.cancel_at),
+        "is_cancelable": is_cancelable(one.status, one.cancel_at),
+    }
+
+
+def _text(time: datetime | None) -> str | None:
+    return None if time is None else time.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _return_url(wanted: str | None, settings: Settings) -> str:
+    """Return where a browser goes from the portal; nobody is sent to an origin that is not ours."""
+    if wanted is None:
+        return settings.home
+    if not is_web(wanted) or "\\" in wanted or origin_of(wanted) not in settings.origins:
+        problem = FieldError(loc=["body", "redirect_to"], msg="Not an allowed origin", type="origin")
+        raise InvalidError("body.redirect_to: Not an allowed origin", [problem])
+    return wanted
+
+
+routes: Sequence[BaseRoute] = (
+    Route("/billing/subscriptions", buy, methods=["POST"]),
+    Route("/billing/subscriptions", list_all, methods=["GET"]),
+    Route("/billing/subscriptions/manage", manage, methods=["POST"]),
+)

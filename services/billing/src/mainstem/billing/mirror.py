@@ -1,0 +1,63 @@
+"""The mirror of Stripe as billing may read it: the versioned views that ingest's schema offers."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from mainstem.billing.accounts import PROVIDER_ACCOUNT
+from mainstem.billing.policies import Bill
+from mainstem.common.database import Connection
+
+SUBSCRIPTIONS = """
+SELECT subscription.id, subscription.status, subscription.trial_end, subscription.cancel_at,
+  subscription.cancel_at_period_end, item.name
+FROM stripe.v1_subscription AS subscription
+LEFT JOIN LATERAL (
+  SELECT product.name FROM stripe.v1_subscription_item AS item
+  LEFT JOIN stripe.v1_price AS price ON price.account = item.account AND price.id = item.price
+  LEFT JOIN stripe.v1_product AS product ON product.account = price.account AND product.id = price.product
+  WHERE item.account = subscription.account AND item.subscription = subscription.id
+  ORDER BY item.created, item.id LIMIT 1
+) AS item ON true
+WHERE subscription.account = $1 AND subscription.customer = $2 AND NOT subscription.deleted
+ORDER BY subscription.created, subscription.id
+"""
+
+STATUS = "SELECT status FROM stripe.v1_subscription WHERE account = $1 AND id = $2 AND NOT deleted"
+
+UNPAID = """
+SELECT status, amount_due, amount_paid, billing_reason, collection_method FROM stripe.v1_invoice
+WHERE account = $1 AND customer = $2 AND status IN ('open', 'uncollectible') AND NOT deleted
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    """A subscription as it is mirrored; `name` is its first item's product's."""
+
+    id: str
+    name: str | None
+    status: str | None
+    trial_end: datetime | None
+    cancel_at: datetime | None
+    cancel_at_period_end: bool | None
+
+
+async def list_subscriptions(connection: Connection, customer: str | None) -> list[Subscription]:
+    """Return a customer's subscriptions, the oldest first."""
+    if customer is None:
+        return []
+    rows = await connection.fetch(SUBSCRIPTIONS, PROVIDER_ACCOUNT, customer)
+    return [Subscription(**dict(row)) for row in rows]
+
+
+async def find_status(connection: Connection, subscription: str) -> str | None:
+    """Return a subscription's status, None if the mirror has not heard of it."""
+    status: str | None = await connection.fetchval(STATUS, PROVIDER_ACCOUNT, subscription)
+    return status
+
+
+async def list_unpaid(connection: Connection, customer: str | None) -> list[Bill]:
+    """Return a customer's bills that are not paid, due or not."""
+    if customer is None:
+        return []
+    return [Bill(**dict(row)) for row in await connection.fetch(UNPAID, PROVIDER_ACCOUNT, customer)]

@@ -1,0 +1,26 @@
+"""What a complete Checkout session tells: which objects the mirror is to hear of."""
+
+from mainstem.billing.accounts import PROVIDER_ACCOUNT
+from mainstem.billing.stripe import PROVIDER, Object
+from mainstem.common.hints import Hint
+
+
+def subscription_of(session: Object) -> Object | None:
+    """Return the subscription inside a session, None if there is none."""
+    subscription = session.get("subscription")
+    return subscription if isinstance(subscription, dict) else None
+
+
+def hints_of(session: Object) -> list[Hint]:
+    """Return what to fetch once somebody has bought: customer, subscription and bill."""
+    subscription = subscription_of(session) or {}
+    named = {
+        "customer": session.get("customer"),
+        "subscription": subscription.get("id"),
+        "invoice": subscription.get("latest_invoice") or session.get("invoice"),
+    }
+    return [
+        Hint(PROVIDER, PROVIDER_ACCOUNT, kind, one, bool(session["livemode"]))
+        for kind, one in named.items()
+        if isinstance(one, str)
+    ]

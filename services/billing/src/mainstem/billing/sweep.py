@@ -1,0 +1,108 @@
+"""Sweeping reservations: what nobody came back for is looked up at Stripe and settled."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import timedelta
+
+import structlog
+
+from mainstem.billing import reservations
+from mainstem.billing.checkout import LEASE_SECONDS, Checkout
+from mainstem.billing.policies import Stage, stage
+from mainstem.billing.purchases import hints_of
+from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Reservation
+from mainstem.billing.stripe import KEY_SECONDS, MISSING, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.common import hints
+from mainstem.common.clock import Clock
+from mainstem.common.database import Transactions
+from mainstem.common.errors import MainstemError
+from mainstem.common.lease import Lease
+
+LIMIT = 10
+
+log = structlog.get_logger()
+
+
+class Sweep:
+    """Settles reservations that are stuck, or whose session is over."""
+
+    def __init__(
+        self,
+        database: Transactions,
+        clock: Clock,
+        stripe: Stripe,
+        checkout: Checkout,
+        *,
+        owner: str,
+        wake_ingest: Callable[[], None],
+    ) -> None:
+        self._database = database
+        self._clock = clock
+        self._stripe = stripe
+        self._checkout = checkout
+        self._owner = owner
+        self._wake_ingest = wake_ingest
+
+    async def work(self) -> int:
+        """Claim reservations that are due, and find out what became of them; return how many."""
+        lease = Lease(self._owner, LEASE_SECONDS)
+        async with self._database.transaction() as connection:
+            claimed = await reservations.claim_due(connection, lease, self._clock.now(), LIMIT)
+        await asyncio.gather(*(self._settle(one, lease) for one in claimed))
+        return len(claimed)
+
+    async def _settle(self, one: Reservation, lease: Lease) -> None:
+        try:
+            if one.status == OPEN:
+                await self._settle_session(one, lease)
+            elif one.request is None:
+                # Nothing was asked for under its key.
+                await self._end(one, lease, EXPIRED)
+            elif self._is_old(one):
+                await self._settle_old(one, lease)
+            else:
+                await self._checkout.bring_on(one, lease)
+        except (RefusedError, OutcomeUnknownError) as error:
+            log.warning("reservation.sweep_failed", reservation=str(one.id), reason=error.reason)
+        except MainstemError as error:
+            log.warning("reservation.sweep_failed", reservation=str(one.id), reason=type(error).__name__)
+
+    def _is_old(self, one: Reservation) -> bool:
+        age = self._clock.now() - (one.requested_at or self._clock.now())
+        return age > timedelta(seconds=KEY_SECONDS)
+
+    async def _settle_old(self, one: Reservation, lease: Lease) -> None:
+        """Look for the session: its key is forgotten, so that to ask again would make another one."""
+        session = await self._stripe.find_session((one.request or {})["customer"], one.metadata)
+        if session is None:
+            await self._end(one, lease, EXPIRED)
+            return
+        async with self._database.transaction() as connection:
+            await reservations.open_with(connection, lease, one, session, self._clock.now())
+
+    async def _settle_session(self, one: Reservation, lease: Lease) -> None:
+        try:
+            session = await self._stripe.get_session(one.session_id or "")
+        except RefusedError as error:
+            if error.code != MISSING:
+                raise
+            await self._end(one, lease, EXPIRED)
+            return
+        found = stage(session)
+        if found is Stage.DONE:
+            await self._end(one, lease, DONE, session)
+        elif found is Stage.EXPIRED:
+            await self._end(one, lease, EXPIRED)
+        else:
+            async with self._database.transaction() as connection:
+                await reservations.release(connection, lease, one, found, self._clock.now())
+
+    async def _end(self, one: Reservation, lease: Lease, status: str, session: Object | None = None) -> None:
+        """Free the place; a purchase that nobody came back from is hinted at, in the same commit."""
+        told = [] if session is None or one.hints else hints_of(session)
+        async with self._database.transaction() as connection:
+            now = self._clock.now()
+            await reservations.end(connection, lease, one, status, now)
+            await hints.write(connection, told, now)
+        if told:
+            self._wake_ingest()

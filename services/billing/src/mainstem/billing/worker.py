@@ -1,0 +1,51 @@
+"""Billing's worker, put together: it finishes what was begun at Stripe, beside its health and metrics."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+
+from starlette.applications import Starlette
+
+from mainstem.billing import operations, sweep
+from mainstem.billing.settings import Settings
+from mainstem.billing.shop import Shop, open_shop
+from mainstem.common import telemetry
+from mainstem.common.clock import open_clock
+from mainstem.common.database import open_pool
+from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
+from mainstem.common.jobs import Drain, open_drains, open_waker
+from mainstem.common.web import State, build_app
+
+SERVICE = "billing"
+
+
+def build(settings: Settings) -> Starlette:
+    """Return the app; nothing is opened before its lifespan starts."""
+    telemetry.start(SERVICE, settings)
+    return build_app(SERVICE, routes=(), lifespan=partial(lifespan, settings=settings))
+
+
+@asynccontextmanager
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+    """Open what the work needs, work until the end, and end with what is held."""
+    redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    clock = open_clock(settings.clock_file)
+    async with (
+        open_pool(settings.database_url.get_secret_value(), name=f"{SERVICE}-worker") as pool,
+        open_waker(redis_url) as waker,
+        open_shop(settings, pool, clock, waker) as shop,
+    ):
+        await require_schema(pool)
+        async with open_drains(SERVICE, redis_url, _drains(shop), waker) as loops:
+            checks = {"database": database_check(pool), "redis": redis_check(waker)}
+            yield {"identity": None, "checks": checks | dict(drain_checks(loops))}
+
+
+def _drains(shop: Shop | None) -> list[Drain]:
+    """Return what is worked off; nothing without a key at Stripe."""
+    if shop is None:
+        return []
+    return [
+        Drain("operations", shop.operations.work, operations.LIMIT),
+        Drain("reservations", shop.sweep.work, sweep.LIMIT),
+    ]
