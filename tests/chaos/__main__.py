@@ -28,10 +28,10 @@ def chaos(*, minutes: float = 2.0, seed: int | None = None, events: int | None =
     """
     die_with_parent()
     # Loaded after the line above, since loading takes a while.
-    from rich.console import Console  # noqa: PLC0415
-    from tests.chaos.run import Wish, run  # noqa: PLC0415
+    from rich.console import Console  # noqa: PLC0415 -- see above
+    from tests.chaos.run import Wish, run  # noqa: PLC0415 -- see above
 
-    from mainstem.sandbox.up import cancel_on_signal  # noqa: PLC0415
+    from mainstem.sandbox.up import cancel_on_signal  # noqa: PLC0415 -- see above
 
     async def play() -> bool:
         console = Console(highlight=False, width=None if Console().is_terminal else WIDTH)

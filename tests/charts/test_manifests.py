@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-import kubernetes_validate  # type: ignore[import-untyped] # it ships no types
+import kubernetes_validate  # type: ignore[import-untyped]  # it ships no types
 import pytest
 from tests.charts.charts import (
     DOORS,
@@ -34,7 +34,7 @@ CASES = [
     for service in SERVICES
     for name in matrix(service)
 ]
-WORKERS = {"ingest", "sync"}
+WORKERS = {"billing", "ingest", "sync"}
 
 
 def test_the_services_with_a_worker_are_these() -> None:

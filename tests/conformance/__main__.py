@@ -20,8 +20,8 @@ def conformance(path: Path, *paths: Path) -> None:
     """
     die_with_parent()
     # Loaded after the line above, since loading takes a while.
-    from tests.conformance.case import CaseError, find_files  # noqa: PLC0415
-    from tests.conformance.run import run  # noqa: PLC0415
+    from tests.conformance.case import CaseError, find_files  # noqa: PLC0415 -- see above
+    from tests.conformance.run import run  # noqa: PLC0415 -- see above
 
     try:
         files = find_files([path, *paths])

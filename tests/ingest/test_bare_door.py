@@ -6,6 +6,7 @@ import httpx
 import pytest
 from bare_objects import customer, encoded
 from ingest_bench import Ingest
+from pydantic import SecretStr
 from servers import Database
 from serving import serving
 from sync_world import Gateway
@@ -19,7 +20,7 @@ async def door(database: Database) -> AsyncIterator[httpx.AsyncClient]:
     gateway = Gateway()
     async with serving(gateway.app) as base:
         settings = Settings(
-            database_url=database.urls["ingest"],  # type: ignore[arg-type]
+            database_url=SecretStr(database.urls["ingest"]),
             identity_jwks_url=f"{base}/.well-known/jwks.json",
         )
         headers = {"Authorization": f"Bearer {gateway.identity('ingest')}"}

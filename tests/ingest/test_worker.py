@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import stripe_events as events
 from ingest_bench import Ingest
+from pydantic import SecretStr
 from servers import Database
 from serving import serving
 
@@ -21,7 +22,7 @@ from mainstem.ingest.worker import build
 
 
 def settings(database: Database, **more: Any) -> Settings:
-    return Settings(database_url=database.urls["ingest"], **more)  # type: ignore[arg-type]
+    return Settings(database_url=SecretStr(database.urls["ingest"]), **more)
 
 
 async def until(ingest: Ingest, query: str) -> None:

@@ -149,4 +149,4 @@ def test_every_turn_is_used_once_and_in_the_order_given(turns: list[int]) -> Non
 )
 def test_a_rule_that_contradicts_itself_is_refused(target: str, kind: Kind, rest: dict[str, object]) -> None:
     with pytest.raises(FaultError):
-        Fault(target, kind, **rest)  # type: ignore[arg-type]
+        Fault(target, kind, **rest)  # type: ignore[arg-type]  # what no type would let through

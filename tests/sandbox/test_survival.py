@@ -151,5 +151,5 @@ async def test_whatever_was_answered_before_a_kill_in_full_flow_is_there(
         # No step was kept in half, and each of its webhooks arrives at least once.
         assert ids == told
         async with asyncio.timeout(20):
-            while not {event["id"] for event in found["event"]} <= set(receiver.ids):  # noqa: ASYNC110
+            while not {event["id"] for event in found["event"]} <= set(receiver.ids):  # noqa: ASYNC110 -- another process delivers
                 await asyncio.sleep(0.02)

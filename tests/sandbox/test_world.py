@@ -167,7 +167,7 @@ async def seller(world: httpx.AsyncClient) -> AsyncIterator[stripe.StripeClient]
         http_client=client,
         max_network_retries=0,
     )
-    await client.close_async()  # type: ignore[no-untyped-call]
+    await client.close_async()  # type: ignore[no-untyped-call]  # the SDK leaves it untyped
 
 
 async def _subscribe(seller: stripe.StripeClient) -> str:

@@ -17,7 +17,7 @@ def _listen(world: World, receiver: Receiver, version: str | None = None) -> str
 
 
 async def _settle(world: World) -> None:
-    while world.stand_in.pending():  # noqa: ASYNC110 - a retry that comes to its end tells nobody
+    while world.stand_in.pending():  # noqa: ASYNC110 -- a retry that comes to its end tells nobody
         await asyncio.sleep(0.005)
 
 

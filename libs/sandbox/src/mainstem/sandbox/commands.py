@@ -25,7 +25,7 @@ def up(*, ephemeral: Flag = False, valkey: bool = True, run: Path | None = None)
     """
     die_with_parent()
     # Loaded after the line above, since loading takes a while.
-    from mainstem.sandbox.up import keep_up  # noqa: PLC0415
+    from mainstem.sandbox.up import keep_up  # noqa: PLC0415 -- see above
 
     asyncio.run(keep_up(ephemeral=ephemeral, valkey=valkey, run=run))
 

@@ -12,7 +12,6 @@ from mainstem.common.errors import NotFoundError
 from mainstem.common.inbox import NewEvent
 from mainstem.common.web import State as CommonState
 from mainstem.ingest.accounts import Account
-from mainstem.ingest.providers.protocol import Envelope
 from mainstem.ingest.providers.stripe import PROVIDER, verify
 from mainstem.ingest.providers.stripe_events import read_envelope
 from mainstem.ingest.record import Recorder
@@ -38,11 +37,17 @@ async def receive_stripe(request: Request) -> Response:
     body = await request.body()
     verify(body, request.headers.get("stripe-signature"), account.secrets)
     recorder: Recorder = request.state["recorder"]
-    await recorder.record(_new_event(account.name, read_envelope(body), body))
+    await recorder.record(new_event(account.name, body, telemetry.traceparent()))
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
-def _new_event(account: str, envelope: Envelope, body: bytes) -> NewEvent:
+def new_event(account: str, body: bytes, traceparent: str | None) -> NewEvent:
+    """Return the event of a body, as it is recorded.
+
+    Raises:
+        BadRequestError: it is none.
+    """
+    envelope = read_envelope(body)
     return NewEvent(
         provider=PROVIDER,
         account=account,
@@ -54,7 +59,7 @@ def _new_event(account: str, envelope: Envelope, body: bytes) -> NewEvent:
         api_version=envelope.api_version,
         livemode=envelope.livemode,
         body=body,
-        traceparent=telemetry.traceparent(),
+        traceparent=traceparent,
         status="received" if envelope.is_known else "ignored",
     )
 

@@ -16,7 +16,7 @@ SESSION_EXPIRED = "Session has expired or is invalid"
 SESSION_EXPIRED_ID = "145"
 
 
-class FaultAnswer(Exception):  # noqa: N818 - a Fault is one of the API's ordinary answers
+class FaultAnswer(Exception):  # noqa: N818 -- a Fault is one of the API's ordinary answers
     """The call is answered with a `Fault`; its number is empty where Acoustic's pages name none."""
 
     def __init__(self, text: str, number: str = "") -> None:

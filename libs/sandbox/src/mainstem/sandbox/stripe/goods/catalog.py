@@ -23,7 +23,7 @@ def _decimal(value: Any, name: str) -> Decimal:
 
 def _currency(value: Any, name: str) -> str:
     code = params.identifier(value, name).lower()
-    if not (len(code) == 3 and code.isascii() and code.isalpha()):  # noqa: PLR2004 - ISO 4217
+    if not (len(code) == 3 and code.isascii() and code.isalpha()):  # noqa: PLR2004 -- ISO 4217
         raise StripeError(f"Invalid currency: {code}.", code="parameter_invalid", param=name)
     return code
 

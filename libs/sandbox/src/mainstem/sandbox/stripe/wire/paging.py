@@ -27,9 +27,9 @@ class Ordered(Protocol[Seen_co]):
     """A sequence that knows where an id stands; a gap is None."""
 
     @property
-    def end(self) -> int: ...  # noqa: D102 - as Shelf
-    def at(self, position: int) -> Seen_co | None: ...  # noqa: D102 - as Shelf
-    def position(self, given: str) -> int | None: ...  # noqa: D102 - as Shelf
+    def end(self) -> int: ...  # noqa: D102 -- as Shelf
+    def at(self, position: int) -> Seen_co | None: ...  # noqa: D102 -- as Shelf
+    def position(self, given: str) -> int | None: ...  # noqa: D102 -- as Shelf
 
 
 @dataclass(frozen=True)
