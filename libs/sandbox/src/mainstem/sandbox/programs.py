@@ -35,9 +35,13 @@ PROGRAMS = (
     Program("billing", ("billing", "serve"), 8003, "billing"),
     Program("ingest-worker", ("ingest", "work"), 8021, "ingest"),
     Program("sync-worker", ("sync", "work"), 8022, "sync"),
+    Program("billing-worker", ("billing", "work"), 8023, "billing"),
 )
 POSTGRES_PORT = 54329
 VALKEY_PORT = 63790
+
+DEMO_PRICE = "demo-plus"
+"""The lookup key of what the sandbox's billing sells, once somebody made a price with it."""
 
 STRIPE_KEY = "STRIPE_API_KEY"
 ACOUSTIC_KEY = "CTMS_ACOUSTIC_CLIENT_ID"
@@ -126,6 +130,7 @@ def _neighbours(program: Program, addresses: Addresses) -> dict[str, str]:
         "MAINSTEM_UPSTREAM_INGEST": addresses.base("ingest"),
         "MAINSTEM_UPSTREAM_SYNC": addresses.base("sync"),
         "MAINSTEM_UPSTREAM_BILLING": addresses.base("billing"),
+        "MAINSTEM_PUBLIC_URL": addresses.base("gateway"),
     }
 
 
@@ -153,6 +158,7 @@ def _stripe(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
         "STRIPE_API_KEY": secrets.stripe_api_key,
         "STRIPE_WEBHOOK_SECRETS": secrets.webhook_secret,
         "MAINSTEM_STRIPE_API_BASE": f"{addresses.base('sandbox')}/stripe",
+        "STRIPE_PRICE_ID": DEMO_PRICE,
     }
 
 

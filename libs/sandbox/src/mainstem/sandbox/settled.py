@@ -18,6 +18,13 @@ WITH event AS (
 ), delivery AS (
   SELECT due_at > $1 AS waits, coalesce(lease_expires_at > clock_timestamp(), false) AS leased, due_at
   FROM contact.delivery WHERE wanted > sent
+), operation AS (
+  SELECT due_at > $1 AS waits, due_at
+  FROM billing.operation WHERE status = 'wanted'
+), reservation AS (
+  -- One that is open waits for a person, not for us, until its session is over.
+  SELECT due_at > $1 AS waits, due_at
+  FROM billing.reservation WHERE status = 'creating' OR (status = 'open' AND due_at <= $1)
 ), entry AS (
   SELECT due_at > $1 AS waits, due_at FROM outbox.entry WHERE settled_at IS NULL
 )
@@ -29,9 +36,12 @@ SELECT
   (SELECT count(*) FROM delivery WHERE leased) AS deliveries_leased,
   (SELECT count(*) FROM delivery WHERE NOT leased AND NOT waits) AS deliveries_due,
   (SELECT count(*) FROM delivery WHERE NOT leased AND waits) AS deliveries_waiting,
+  (SELECT count(*) FROM operation) AS operations_wanted,
+  (SELECT count(*) FROM reservation) AS reservations_due,
   (SELECT min(due_at) FROM (
      SELECT due_at FROM event WHERE waits UNION ALL SELECT due_at FROM delivery WHERE waits
      UNION ALL SELECT due_at FROM entry WHERE waits
+     UNION ALL SELECT due_at FROM operation WHERE waits UNION ALL SELECT due_at FROM reservation WHERE waits
    ) AS waiting) AS next_due_at
 """
 

@@ -20,6 +20,7 @@ from mainstem.sandbox.stripe.delivery.webhooks import Patience, Sender
 from mainstem.sandbox.stripe.edge import calendar
 from mainstem.sandbox.stripe.edge.answering import Call, Edge, Handler, present
 from mainstem.sandbox.stripe.edge.endpoints import ENDPOINTS
+from mainstem.sandbox.stripe.pages.routes import routes
 from mainstem.sandbox.stripe.state.account import Account, Dunning
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import versions
@@ -73,6 +74,7 @@ class StripeStandIn:
         self._begin()
         self.routes: Sequence[BaseRoute] = [
             *(Route(path, self._endpoint(handler), methods=[method]) for method, path, handler in ENDPOINTS),
+            *routes(lambda: self.account),
             Route("/{path:path}", self._endpoint(_unrecognized), methods=_EVERY_METHOD),
         ]
 

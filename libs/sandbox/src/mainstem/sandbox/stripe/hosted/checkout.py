@@ -75,6 +75,8 @@ def create(account: Account, given: Tree, base_url: str) -> Json:
     lines = _priced(account, wanted.get("line_items", []))
     customer = _customer(account, wanted)
     session = account.new("checkout.session", **_facts(account, wanted, customer, lines))
+    # As sent, since the subscription is made of it by the call that any caller uses.
+    session["_subscription_data"] = given.get("subscription_data") or {}
     session["_line_items"] = [_new_item(account, price, line)["id"] for price, line in lines]
     session["url"] = f"{base_url}/_pages/checkout/{session['id']}"
     account.schedule(session)
@@ -134,7 +136,8 @@ def _facts(
     account: Account, wanted: dict[str, Any], customer: Json | None, lines: list[tuple[Json, dict[str, Any]]]
 ) -> Json:
     data = wanted.get("subscription_data") or {}
-    total = 0 if has_trial(data) else sum(amount_of(price, line["quantity"]) for price, line in lines)
+    is_trial = bool(data.get("trial_end") or data.get("trial_period_days"))
+    total = 0 if is_trial else sum(amount_of(price, line["quantity"]) for price, line in lines)
     email = wanted.get("customer_email") if customer is None else customer["email"]
     return {
         **{name: wanted[name] for name in _SHOWN if name in wanted},
@@ -153,14 +156,7 @@ def _facts(
         "payment_status": "unpaid",
         "status": "open",
         "ui_mode": "hosted_page",
-        "_line_items": [],
-        "_subscription_data": data,
     }
-
-
-def has_trial(data: dict[str, Any]) -> bool:
-    """Return whether the `subscription_data` begins with a trial."""
-    return bool(data.get("trial_end") or data.get("trial_period_days"))
 
 
 def details(email: str, name: str | None = None) -> Json:

@@ -71,6 +71,11 @@ def settle(account: Account, invoice: Json, *, out_of_band: bool = False) -> Non
                 subscription["status"] = "active"
 
 
+def fail(account: Account, invoice: Json) -> None:
+    """Have a payment of an open invoice that was under way come to nothing."""
+    _fail(account, invoice, account.store.find("subscription", invoice["subscription"]), scheduled=False)
+
+
 def _fail(account: Account, invoice: Json, subscription: Json | None, *, scheduled: bool) -> None:
     invoice |= {"attempt_count": invoice["attempt_count"] + 1, "attempted": True}
     if scheduled:
