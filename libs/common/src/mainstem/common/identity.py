@@ -11,11 +11,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import httpx
 import jwt
 import structlog
 
-from mainstem.common.client import Client, open_client
+from mainstem.common.client import Client, NoAnswerError, open_client
 from mainstem.common.errors import UnauthorizedError, UnavailableError
 from mainstem.common.settings import SettingsError
 
@@ -71,10 +70,9 @@ class KeySet:
 
     async def _refresh(self) -> None:
         try:
-            response = await self._client.request("GET", self._url, attempts=3)
-            response.raise_for_status()
-            keys = jwt.PyJWKSet.from_dict(response.json()).keys
-        except (httpx.HTTPError, UnavailableError, jwt.PyJWTError, ValueError) as error:
+            answer = await self._client.request("GET", self._url, attempts=3)
+            keys = jwt.PyJWKSet.from_dict(answer.json() if answer.is_success else {}).keys
+        except (NoAnswerError, UnavailableError, jwt.PyJWTError, ValueError) as error:
             log.warning("identity_keys.refresh_failed", error=type(error).__name__)
         else:
             self._keys = {key.key_id: key for key in keys if key.key_id}

@@ -1,4 +1,4 @@
-"""Forwards a request to its upstream and streams the answer back; the only module that knows pyreqwest."""
+"""Forwards a request to its upstream and streams the answer back, by pyreqwest."""
 
 import asyncio
 import string

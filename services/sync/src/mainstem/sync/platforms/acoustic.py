@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import httpx
 import structlog
 
 from mainstem.common import telemetry
-from mainstem.common.client import CircuitOpenError, Client
+from mainstem.common.client import Answer, CircuitOpenError, Client, NoAnswerError, NotReachedError
 from mainstem.sync.difference import Row, Tables
 from mainstem.sync.platforms import acoustic_columns as columns
 from mainstem.sync.platforms import acoustic_xml as xml
@@ -38,10 +37,10 @@ METHODS = {
 }
 """What CTMS' metrics call the requests."""
 
-NEVER_REACHED = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, CircuitOpenError)
+NEVER_REACHED = (NotReachedError, CircuitOpenError)
 """Errors that say for sure that Acoustic saw nothing."""
 
-NO_ANSWER = (httpx.HTTPError, CircuitOpenError, TimeoutError)
+NO_ANSWER = (NoAnswerError, CircuitOpenError, TimeoutError)
 
 log = structlog.get_logger()
 requests_sent = telemetry.meter().create_counter(
@@ -73,12 +72,10 @@ class Tokens:
         self,
         client: Client,
         account: Account,
-        timeout_seconds: float,
         machine_time: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
         self._account = account
-        self._timeout_seconds = timeout_seconds
         self._machine_time = machine_time
         self._token = ""
         self._until = 0.0
@@ -120,9 +117,9 @@ class Tokens:
             "client_secret": self._account.client_secret,
             "refresh_token": self._account.refresh_token,
         }
-        async with asyncio.timeout(self._timeout_seconds):
-            answer = await self._client.request("POST", "/oauth/token", data=form)
-        answer.raise_for_status()
+        answer = await self._client.request("POST", "/oauth/token", form=form)
+        if not answer.is_success:
+            raise ValueError(f"HTTP {answer.status}")
         granted = answer.json()
         lifetime = float(granted.get("expires_in", TOKEN_SECONDS)) - TOKEN_MARGIN_SECONDS
         self._token = str(granted["access_token"])
@@ -139,7 +136,7 @@ class Acoustic:
     ) -> None:
         self._client = client
         self._account = account
-        self._tokens = Tokens(client, account, timeout_seconds)
+        self._tokens = Tokens(client, account)
         self.timeout_seconds = timeout_seconds
         self.deletes_vanished = deletes_vanished
 
@@ -194,18 +191,16 @@ class Acoustic:
             self._tokens.forget(token)
             raise NotPreparedError(str(error)) from None
         except xml.FaultError as error:
-            raise SendError(f"HTTP {answer.status_code}: {error}") from None
+            raise SendError(f"HTTP {answer.status}: {error}") from None
 
-    async def _post(self, token: str, envelope: str) -> httpx.Response:
+    async def _post(self, token: str, envelope: str) -> Answer:
         headers = {"Authorization": f"Bearer {token}"}
         try:
-            # httpx limits each wait, this limits them together.
-            async with asyncio.timeout(self.timeout_seconds):
-                return await self._client.request("POST", "/XMLAPI", data={"xml": envelope}, headers=headers)
+            return await self._client.request("POST", "/XMLAPI", form={"xml": envelope}, headers=headers)
         except NEVER_REACHED as error:
-            raise SendError(f"not reached: {type(error).__name__}") from None
+            raise SendError(f"not reached: {error}") from None
         except NO_ANSWER as error:
-            raise SendUnknownError(f"no answer: {type(error).__name__}") from None
+            raise SendUnknownError(f"no answer: {error}") from None
 
     def _envelope(self, request: Request) -> str:
         if request.kind == UPSERT_MAIN:
