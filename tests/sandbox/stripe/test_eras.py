@@ -104,7 +104,7 @@ async def test_every_answer_keeps_to_its_eras_keys(
         "checkout/sessions billing_portal/configurations"
     )
     session = await shop.checkout(subscription["items"].data[0].price.id)
-    seen = {"billing_portal.session"}  # There is no call that answers with one again.
+    seen = {"billing_portal.session"}  # No call but the one that makes it answers with it.
     for path in [
         *lists.split(),
         f"subscription_items?subscription={subscription.id}",
@@ -114,6 +114,15 @@ async def test_every_answer_keeps_to_its_eras_keys(
             assert set(shown) == published(shown["object"], era)
             seen.add(shown["object"])
     assert seen == set(shapes.KINDS) - {"event"}
+
+
+@pytest.mark.parametrize(("version", "era"), [(TODAY, Era.TODAY), (BEFORE, Era.BEFORE)])
+async def test_a_portal_session_keeps_to_its_eras_keys(
+    shop: Shop, world: World, version: str, era: Era
+) -> None:
+    params: Any = {"customer": (await shop.customer(None)).id}
+    session = await world.client(version).v1.billing_portal.sessions.create_async(params)
+    assert set(session.to_dict()) == published("billing_portal.session", era)
 
 
 async def test_an_events_shapes_are_the_accounts_whatever_version_asks(shop: Shop, world: World) -> None:
