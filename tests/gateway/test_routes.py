@@ -35,6 +35,7 @@ def shipped() -> RouteTable:
                 "database_url": "postgresql://nobody@127.0.0.1/none",
                 "upstream_sync": "http://sync",
                 "upstream_ingest": "http://ingest",
+                "upstream_billing": "http://billing",
             }
         )
     )
@@ -49,6 +50,12 @@ def shipped() -> RouteTable:
         ("GET", b"/ctms/332de237-cab7-4461-bcc3-48e68f42bd5c", "sync", "contacts:read"),
         ("PATCH", b"/ctms/332de237-cab7-4461-bcc3-48e68f42bd5c", "sync", "contacts:write"),
         ("POST", b"/stripe", "ingest", "stripe:write"),
+        ("GET", b"/billing/accounts/fxa_id/1", "billing", "billing:read"),
+        ("PUT", b"/billing/accounts/fxa_id/1", "billing", "billing:write"),
+        ("GET", b"/billing/subscriptions", "billing", "billing:read"),
+        ("POST", b"/billing/subscriptions", "billing", "billing:write"),
+        ("POST", b"/billing/subscriptions/manage", "billing", "billing:write"),
+        ("GET", b"/billing/return", "billing", None),
         ("POST", b"/webhooks/stripe", "ingest", None),
         ("POST", b"/webhooks/stripe/acct_1", "ingest", None),
     ],

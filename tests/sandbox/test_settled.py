@@ -28,6 +28,14 @@ DELIVERY = (
     "INSERT INTO contact.delivery (contact_id, platform, wanted, sent, wanted_at, due_at)"
     " VALUES (gen_random_uuid(), 'acoustic', $1, $2, $3, $3)"
 )
+RESERVATION = """
+INSERT INTO billing.reservation (id, account_id, product, price, status, due_at, created_at, updated_at)
+VALUES (gen_random_uuid(), gen_random_uuid(), 'prod_1', 'price_1', $1, $2, $2, $2)
+"""
+OPERATION = """
+INSERT INTO billing.operation (id, account_id, kind, object_type, object_id, status, due_at, created_at)
+VALUES (gen_random_uuid(), gen_random_uuid(), 'kind', 'subscription', 'sub_1', 'wanted', $1, $1)
+"""
 LEASE = "UPDATE {} SET lease_expires_at = clock_timestamp() + $1"
 
 
@@ -76,6 +84,8 @@ async def test_an_empty_pipeline_is_settled(http: httpx.AsyncClient) -> None:
         "deliveries_leased": 0,
         "deliveries_due": 0,
         "deliveries_waiting": 0,
+        "operations_wanted": 0,
+        "reservations_due": 0,
         "next_due_at": None,
         "dead_letters": 0,
     }
@@ -126,6 +136,19 @@ async def test_work_under_a_lease_counts_until_the_lease_ends(
     for table in ("inbox.event", "contact.delivery"):
         await owner.execute(LEASE.format(table), timedelta(seconds=-1))
     assert _outstanding(await _settled(http)) == {"events_due": 1, "deliveries_due": 1}
+
+
+async def test_what_billing_began_is_outstanding_and_an_open_checkout_is_not(
+    http: httpx.AsyncClient, owner: Any, clock: MovableClock
+) -> None:
+    later = clock.now() + timedelta(hours=1)
+    await owner.execute(RESERVATION, "open", later)
+    assert (await _settled(http))["settled"] is True
+    await owner.execute(RESERVATION, "creating", later)
+    await owner.execute(OPERATION, later)
+    answer = await _settled(http)
+    assert _outstanding(answer) == {"operations_wanted": 1, "reservations_due": 1}
+    assert datetime.fromisoformat(answer["next_due_at"]) == later
 
 
 async def test_a_retry_that_waits_is_not_settled_and_says_until_when(

@@ -139,7 +139,7 @@ class Checkout:
         try:
             await self._stripe.expire_session(one.session_id or "")
         except RefusedError as error:
-            log.info("session.not_expired", session=one.session_id, reason=error.reason)
+            log.info("session.expiry_refused", session=one.session_id, reason=error.reason)
             return False
         return True
 
@@ -150,7 +150,7 @@ class Checkout:
             await self._attempt(account, one, price, lease)
         except LeaseLostError:
             # Somebody else brings it on; what they come to is read next.
-            log.info("reservation.lease_lost", reservation=str(one.id))
+            log.info("reservation.lost", reservation=str(one.id))
         except _VanishedError:
             log.info("reservation.renewed", reservation=str(one.id))
         except BaseException as error:
@@ -232,4 +232,4 @@ class Checkout:
                     await reservations.release(connection, lease, one, reason, self._clock.now())
         except (LeaseLostError, *DATABASE_ERRORS) as lost:
             if not isinstance(error, MainstemError):
-                log.info("reservation.not_released", reservation=str(one.id), error=type(lost).__name__)
+                log.info("reservation.release_failed", reservation=str(one.id), error=type(lost).__name__)

@@ -56,7 +56,7 @@ class Prices:
     async def _look_up(self, name: str) -> Price:
         found = await self._by_id(name) if name.startswith("price_") else await self._by_key(name)
         if found is None:
-            log.warning("price.not_found", price=name)
+            log.warning("price.missed", price=name)
             raise NotSupportedError(f'no price found for "{name}"')
         return Price(found["id"], found["product"])
 
