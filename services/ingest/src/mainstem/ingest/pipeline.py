@@ -20,7 +20,9 @@ from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.readings import Reading, explain
 
 LEASE_SECONDS = 60.0
-SUSPECT_SECONDS = 30.0
+SUSPECT_SECONDS = 1.0
+BUSY_SUSPECT_SECONDS = 30.0
+"""How often to look for an event that may be what ends workers; while there is a backlog, that reads it all."""
 ATTEMPTS = 4
 """How often a transaction is begun that Postgres ended for the sake of another one."""
 
@@ -84,14 +86,14 @@ class Pipeline:
         self._clock = clock
         self._terms = terms
         self._wake_sync = wake_sync
-        self._next_suspect = 0.0
+        self._suspected_at = -BUSY_SUSPECT_SECONDS
 
     async def work(self) -> int:
         """Claim a batch and work it off, then one event that may be what ends workers; return how many."""
         claimed = await self._batch(self._claim)
-        if claimed < self._source.limit or time.monotonic() >= self._next_suspect:
-            # Looking for one reads the whole backlog, so that while there is one it is done now and then.
-            self._next_suspect = time.monotonic() + SUSPECT_SECONDS
+        seconds = SUSPECT_SECONDS if claimed < self._source.limit else BUSY_SUSPECT_SECONDS
+        if time.monotonic() >= self._suspected_at + seconds:
+            self._suspected_at = time.monotonic()
             claimed += await self._batch(self._claim_suspect)
         return claimed
 
