@@ -131,7 +131,7 @@ async def test_paying_twice_changes_nothing(shop: Shop, browser: Browser) -> Non
     before = await shop.types()
     await browser.click("pay", email="ada@example.com")
     assert (browser.status, await shop.types()) == (409, before)
-    assert "nothing was changed" in browser.page.texts["message"]
+    assert browser.page.texts["message"] == "This has been bought already. Now nothing was changed."
     assert browser.page.links["continue"] == browser.left_to
     await browser.open(session.url)
     assert (browser.status, browser.page.forms) == (200, [])
@@ -189,9 +189,18 @@ async def test_a_payment_that_fails_later_leaves_the_subscription_incomplete(
     await browser.click("payment-fail")
     assert (await reread(shop, session)).payment_status == "unpaid"
     assert (await shop.types())[-2:] == ["invoice.payment_failed", "checkout.session.async_payment_failed"]
+    assert browser.page.texts["message"] == "The payment has failed."
+    assert browser.page.forms == []
     await world.move_to(world.now + 86_400)
     assert (await bought(shop, session)).status == "incomplete_expired"
+
+
+async def test_a_payment_that_fails_late_cannot_arrive_any_more(shop: Shop, browser: Browser) -> None:
+    await later(shop, browser)
+    page = browser.page
+    await browser.click("payment-fail")
     before = await shop.types()
+    browser.page = page
     await browser.click("payment-succeed")
     assert (browser.status, await shop.types()) == (409, before)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 import stripe
+from clicking import Browser
 from stripe_shop import API_KEY, SECRET, Receiver, Shop, World, opened
 
 from mainstem.sandbox.stripe.delivery.webhooks import Patience
@@ -62,6 +63,19 @@ async def test_time_goes_on_where_it_was(world: World, shop: Shop, tmp_path: Pat
         await later.move_to(later.now + 32 * 86_400)
         types = await Shop(later, later.client()).types()
     assert types.count("invoice.paid") == 2
+
+
+async def test_a_checkout_session_is_still_open_and_still_expires(
+    world: World, shop: Shop, tmp_path: Path
+) -> None:
+    bought, left = await shop.checkout(), await shop.checkout()
+    async with after_a_kill(tmp_path) as later, Browser() as browser:
+        await browser.open(f"{later.url}/stripe/_pages/checkout/{bought.id}")
+        await browser.click("pay", email="ada@example.com")
+        await later.move_to(left.expires_at)
+        sessions = later.client().v1.checkout.sessions
+        statuses = [(await sessions.retrieve_async(one.id)).status for one in (bought, left)]
+    assert statuses == ["complete", "expired"]
 
 
 async def test_a_webhook_that_waits_for_its_retry_is_sent_again(

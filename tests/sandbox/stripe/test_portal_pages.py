@@ -163,8 +163,10 @@ async def test_a_new_card_pays_from_now_on(
 async def test_a_plan_is_chosen_confirmed_and_changed(shop: Shop, browser: Browser) -> None:
     subscription = await shop.subscription()
     dear = await shop.price(2999, product_data={"name": "VPN Plus"})
+    euros = await shop.price(2999, currency="eur")
     await visit(shop, browser, subscription.customer)
     await browser.follow(f"update-{subscription.id}")
+    assert euros.id not in browser.html
     assert dear.id in browser.page.inputs <= browser.page.labelled
     await browser.click("continue", price=dear.id)
     assert browser.page.texts["then"] == "VPN Plus, 29.99 USD every month"
@@ -187,6 +189,17 @@ async def test_a_flow_confirms_the_change_that_it_names(shop: Shop, browser: Bro
     assert browser.left_to == RETURN
     changed = (await reread(shop, subscription))["items"].data[0]
     assert (changed.price.id, changed.quantity) == (dear.id, 3)
+
+
+async def test_a_change_of_plan_ends_a_trial(shop: Shop, browser: Browser) -> None:
+    subscription = await shop.subscription(trial_period_days=14)
+    dear = await shop.price(2999)
+    await visit(shop, browser, subscription.customer)
+    await browser.follow(f"update-{subscription.id}")
+    await browser.click("continue", price=dear.id)
+    await browser.click("confirm-update")
+    changed = await reread(shop, subscription)
+    assert (changed.status, changed["items"].data[0].price.id) == ("active", dear.id)
 
 
 async def test_a_price_that_is_not_offered_cannot_be_had(

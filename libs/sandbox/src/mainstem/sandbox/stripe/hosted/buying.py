@@ -116,15 +116,16 @@ def _payment_status(account: Account, subscription: Json) -> str:
 def is_under_way(account: Account, session: Json) -> bool:
     """Return whether the session's payment has yet to succeed or fail."""
     invoice = account.store.find("invoice", session["invoice"])
-    unpaid = session["status"] == "complete" and session["payment_status"] == "unpaid"
-    return unpaid and invoice is not None and invoice["status"] in ("open", "paid")
+    is_unpaid = session["status"] == "complete" and session["payment_status"] == "unpaid"
+    is_payable = invoice is not None and invoice["status"] in ("open", "paid")
+    return is_unpaid and is_payable and not session["_has_failed"]
 
 
 def succeed(account: Account, session: Json) -> None:
     """Have the payment that is under way arrive; a card that is charged in vain makes it fail."""
     invoice = account.store.get("invoice", session["invoice"])
     if invoice["status"] == "open" and collection.attempt(account, invoice, scheduled=False) is not None:
-        account.record("checkout.session.async_payment_failed", session)
+        _fail(account, session)
         return
     session["payment_status"] = "paid"
     account.record("checkout.session.async_payment_succeeded", session)
@@ -139,4 +140,9 @@ def fail(account: Account, session: Json) -> None:
     invoice = account.store.get("invoice", session["invoice"])
     invoices.require_payable(invoice)
     collection.fail(account, invoice)
+    _fail(account, session)
+
+
+def _fail(account: Account, session: Json) -> None:
+    session["_has_failed"] = True
     account.record("checkout.session.async_payment_failed", session)

@@ -156,6 +156,7 @@ def _facts(
         "payment_status": "unpaid",
         "status": "open",
         "ui_mode": "hosted_page",
+        "_has_failed": False,
     }
 
 

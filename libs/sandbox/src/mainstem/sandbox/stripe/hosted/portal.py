@@ -135,20 +135,25 @@ def _check_items(account: Account, configuration: Json, wanted: dict[str, Any]) 
     if own != [item["id"]]:
         raise StripeError("Only the one item of a subscription with one item can be updated.", param=name)
     price = item.get("price")
-    if price is not None and price not in {one["id"] for one in offered(account, configuration)}:
+    if price is not None and price not in {
+        one["id"] for one in offered(account, configuration, subscription)
+    }:
         raise StripeError(
             f"The price {price} is not among those of the portal configuration.", param=f"{name}[0][price]"
         )
 
 
-def offered(account: Account, configuration: Json) -> list[Json]:
-    """Return the prices to which a configuration allows a change; of one without products, every one."""
+def offered(account: Account, configuration: Json, subscription: Json) -> list[Json]:
+    """Return the prices to which a subscription may change; without products in the configuration, every one."""
     products = configuration["features"]["subscription_update"]["products"]
     named = None if products is None else {price for product in products for price in product["prices"]}
     return account.store.select(
         "price",
         lambda price: (
-            price["active"] and price["recurring"] is not None and (named is None or price["id"] in named)
+            price["active"]
+            and price["recurring"] is not None
+            and price["currency"] == subscription["currency"]
+            and (named is None or price["id"] in named)
         ),
     )
 

@@ -138,10 +138,12 @@ def _ways(session: Json) -> list[Markup]:
 
 def _completed(account: Account, session: Json, *, is_again: bool = False) -> Response:
     under_way = buying.is_under_way(account, session)
-    words = "The payment is under way." if under_way else "This has been bought already."
+    words = "This has been bought already."
+    if session["payment_status"] == "unpaid":
+        words = "The payment is under way." if under_way else "The payment has failed."
     return page(
-        "Thank you",
-        alert("This session is complete: nothing was changed.") if is_again else notice(words),
+        "Checkout is complete",
+        alert(f"{words} Now nothing was changed.") if is_again else notice(words),
         _settling() if under_way else None,
         tag("p", link("Continue", "continue", _success_url(session))),
         status=HTTPStatus.CONFLICT if is_again else HTTPStatus.OK,

@@ -141,7 +141,10 @@ def update(visit: Visit, room: Room) -> Response:
             raise no_such("subscription", subscription["id"])
         wanted = confirmed["items"][0]
     price = _price(room, subscription, wanted)
-    item: Tree = {"id": subscription["items"][0], "price": price["id"]}
+    held = items_of(room.account.store, subscription)[0]
+    item: Tree = {"id": held["id"]}
+    if price["id"] != held["price"]:
+        item["price"] = price["id"]
     if flow.get("type") == "subscription_update_confirm" and "quantity" in wanted:
         item["quantity"] = str(wanted["quantity"])
     how = room.configuration["features"]["subscription_update"]
@@ -160,7 +163,9 @@ def _price(room: Room, subscription: Json, wanted: dict[str, Any]) -> Json:
         raise StripeError("A subscription with several items cannot be changed here.")
     given = wanted.get("price") or own[0]["price"]
     price = room.account.store.get("price", given)
-    if given != own[0]["price"] and price not in portal.offered(room.account, room.configuration):
+    if given != own[0]["price"] and price not in portal.offered(
+        room.account, room.configuration, subscription
+    ):
         raise StripeError("This price is not offered here.", param="price")
     return price
 

@@ -51,7 +51,8 @@ def _reasons(options: list[str]) -> Markup:
 def choose(room: Room, held: Json) -> Response:
     """Return the page of the prices to which a subscription can be changed."""
     now = room.lines(held)[0][0]["id"]
-    offered = [price for price in portal.offered(room.account, room.configuration) if price["id"] != now]
+    found = portal.offered(room.account, room.configuration, held)
+    offered = [price for price in found if price["id"] != now]
     choices = [
         tag(
             "label",

@@ -7,9 +7,9 @@ from mainstem.sandbox.stripe.goods.pricing import amount_of
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.store import Json
 
-# https://docs.stripe.com/currencies#special-cases
+# https://docs.stripe.com/currencies#zero-decimal; amounts of UGX still have two digits.
 _WITHOUT_CENTS = frozenset(("bif", "clp", "djf", "gnf", "jpy", "kmf", "krw", "mga")) | frozenset(
-    ("pyg", "rwf", "ugx", "vnd", "vuv", "xaf", "xof", "xpf")
+    ("pyg", "rwf", "vnd", "vuv", "xaf", "xof", "xpf")
 )
 _WITH_THOUSANDTHS = frozenset(("bhd", "jod", "kwd", "omr", "tnd"))
 
