@@ -144,7 +144,7 @@ def _check_items(account: Account, configuration: Json, wanted: dict[str, Any]) 
 
 
 def offered(account: Account, configuration: Json, subscription: Json) -> list[Json]:
-    """Return the prices to which a subscription may change; without products in the configuration, every one."""
+    """Return the prices to which a subscription may change; a configuration without products allows all."""
     products = configuration["features"]["subscription_update"]["products"]
     named = None if products is None else {price for product in products for price in product["prices"]}
     return account.store.select(
