@@ -55,7 +55,7 @@ def write(modules: Sequence[Module], opening: str) -> str:
         for one in sorted(answered, key=lambda one: (int(one.kind.status), one.kind.__name__))
     ]
     hidden = [[code(one.kind.__name__), one.meaning, code(one.module.short)] for one in inside]
-    words = list_words(modules, {one.kind.__name__: one for one in answered})
+    words = list_words(modules, answered)
     return page(
         "Errors",
         opening,
@@ -132,12 +132,13 @@ class Words:
     file: str
 
 
-def list_words(modules: Sequence[Module], problems: Mapping[str, Problem]) -> dict[str, list[Words]]:
+def list_words(modules: Sequence[Module], problems: Sequence[Problem]) -> dict[str, list[Words]]:
     """Return every text with which some module makes an error, by service, as far as it can be read."""
+    by_name = {(one.module.service, one.kind.__name__): one for one in problems}
     words: dict[str, set[Words]] = defaultdict(set)
     for module in modules:
         for call in module.calls():
-            problem = _made(module, call, problems)
+            problem = _made(module, call, by_name)
             if problem is not None:
                 for text in filter(_says_something, module.texts(call.args[0])):
                     members = frozenset(_given_members(call)) | problem.members
@@ -152,12 +153,22 @@ def _says_something(text: str) -> bool:
     return any(letter.isalpha() for letter in text)
 
 
-def _made(module: Module, call: ast.Call, problems: Mapping[str, Problem]) -> Problem | None:
-    """Return the class of the error that a call makes, if it gives it a text."""
+def _made(module: Module, call: ast.Call, problems: Mapping[tuple[str, str], Problem]) -> Problem | None:
+    """Return the class of the error that a call makes, if the call gives it its text."""
     if not call.args or isinstance(call.args[0], ast.Starred):
         return None
     if ast.unparse(call.func) != "super().__init__":
-        return problems.get(name_of(call.func))
+        found = _known(module, name_of(call.func), problems)
+        return found if found is not None and _takes_detail(found.kind) else None
     function = module.function_of(call)
     owner = None if function is None else module.owners[function]
-    return problems.get(owner.name) if isinstance(owner, ast.ClassDef) else None
+    return _known(module, owner.name, problems) if isinstance(owner, ast.ClassDef) else None
+
+
+def _known(module: Module, name: str, problems: Mapping[tuple[str, str], Problem]) -> Problem | None:
+    """Return the class of that name: the service's own, or the one that all share."""
+    return problems.get((module.service, name)) or problems.get(("common", name))
+
+
+def _takes_detail(kind: type[MainstemError]) -> bool:
+    return list(inspect.signature(kind).parameters)[:1] == ["detail"]
