@@ -240,8 +240,9 @@ def _start_logging(service: str, settings: ServiceSettings) -> None:
     root.handlers = [handler]
     root.setLevel(settings.log_level)
     structlog.contextvars.bind_contextvars(service=service)
-    # Their lines at INFO repeat what our own events and spans say, one for every request or job.
-    for chatty in ("arq", "httpx", "httpcore", "uvicorn"):
+    # Their lines at INFO repeat what our own events and spans say, one for every request or job, and the
+    # SDK's quote whole addresses, in which a query may name a person.
+    for chatty in ("arq", "httpx", "httpcore", "stripe", "uvicorn"):
         logging.getLogger(chatty).setLevel(max(logging.WARNING, root.level))
 
 
