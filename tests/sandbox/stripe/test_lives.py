@@ -1,5 +1,6 @@
 """Whatever is asked of an account, and however the clock moves, its events tell the whole truth."""
 
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,13 +12,17 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from mainstem.sandbox.archive import Archive
 from mainstem.sandbox.stripe.edge import calendar
 from mainstem.sandbox.stripe.goods import catalog, payment_methods
+from mainstem.sandbox.stripe.hosted import buying, checkout
+from mainstem.sandbox.stripe.hosted.buying import Payer
 from mainstem.sandbox.stripe.invoicing.ending import is_live
 from mainstem.sandbox.stripe.state.account import Account, Dunning
 from mainstem.sandbox.stripe.state.compose import composed
 from mainstem.sandbox.stripe.subscribers import customers, subscribing, subscription_items, subscriptions
-from mainstem.sandbox.stripe.wire.errors import DeclinedError
+from mainstem.sandbox.stripe.wire.errors import DeclinedError, StripeError
 
 DAY = 86_400
+CARDS = ("4242424242424242", "4000000000000002", "4000000000000341")
+"""One that pays, one that is refused at once and one that is refused when it is charged."""
 UNTOLD = {
     "customer": {"next_invoice_sequence"},
     "invoiceitem": {"invoice"},
@@ -55,6 +60,7 @@ class Lives(RuleBasedStateMachine):
 
     people: Bundle[str] = Bundle("people")
     lives: Bundle[str] = Bundle("lives")
+    offers: Bundle[str] = Bundle("offers")
 
     def __init__(self) -> None:
         super().__init__()
@@ -148,6 +154,42 @@ class Lives(RuleBasedStateMachine):
     def leave(self, person: str) -> None:
         customers.delete(self.account, person, {})
 
+    @rule(
+        target=offers,
+        person=st.one_of(st.none(), people),
+        price=st.sampled_from(["week", "month", "free"]),
+        trial=st.sampled_from(["0", "10"]),
+        collection=st.sampled_from(["always", "if_required"]),
+    )
+    def offer(self, person: str | None, price: str, trial: str, collection: str) -> str:
+        given = {
+            "mode": "subscription",
+            "line_items": [{"price": self.prices[price], "quantity": "1"}],
+            "success_url": "http://127.0.0.1:9/",
+            "payment_method_collection": collection,
+            "subscription_data": {"trial_period_days": trial},
+            **({} if person is None else {"customer": person}),
+        }
+        return str(checkout.create(self.account, given, "http://127.0.0.1:9")["id"])
+
+    @rule(offer=offers, number=st.sampled_from([*CARDS, ""]), later=st.booleans())
+    def buy(self, offer: str, number: str, later: bool) -> None:
+        session = self.account.store.get("checkout.session", offer)
+        before = deepcopy(everything(self.account))
+        act = buying.pay_later if later else buying.pay
+        try:
+            act(self.account, session, Payer(number, "ada@example.com"))
+        except StripeError:
+            assert everything(self.account) == before
+        else:
+            assert session["status"] == "complete"
+
+    @rule(offer=offers, arrives=st.booleans())
+    def settle(self, offer: str, arrives: bool) -> None:
+        session = self.account.store.get("checkout.session", offer)
+        if buying.is_under_way(self.account, session):
+            (buying.succeed if arrives else buying.fail)(self.account, session)
+
     @rule(seconds=st.integers(1, 40 * DAY))
     def wait(self, seconds: int) -> None:
         self.hand.at += timedelta(seconds=seconds)
@@ -169,11 +211,26 @@ class Lives(RuleBasedStateMachine):
         for event in self.account.events:
             told = msgspec.json.decode(event.after)
             last[told["id"]] = told
+        for session in self.account.store.shelf("checkout.session"):
+            # Stripe tells nothing of one that is open.
+            assert session["status"] == "open" or last[session["id"]] == composed(self.account.store, session)
         for kind in ("customer", "subscription", "invoice", "invoiceitem", "payment_method"):
             for held in self.account.store.shelf(kind):
                 untold = dict.fromkeys(UNTOLD.get(kind, set()))
                 shown = composed(self.account.store, held)
                 assert {**last[held["id"]], **untold} == {**shown, **untold}
+
+    @invariant()
+    def a_session_has_sold_what_it_says(self) -> None:
+        for session in self.account.store.shelf("checkout.session"):
+            assert (session["status"] == "complete") == (session["subscription"] is not None)
+            assert (session["status"] == "open") == (session["url"] is not None)
+            assert session["status"] != "open" or session["expires_at"] > self.account.now
+            if session["subscription"] is not None:
+                subscription = self.account.store.get("subscription", session["subscription"])
+                assert subscription["customer"] == session["customer"]
+                arrived = subscription["status"] not in ("incomplete", "incomplete_expired")
+                assert arrived or session["payment_status"] == "unpaid"
 
     @invariant()
     def what_is_recalled_is_what_is_held(self) -> None:
