@@ -62,25 +62,40 @@ def find_files(paths: Iterable[Path]) -> list[Path]:
     return found
 
 
-def read(path: Path) -> Case:
-    """Return the case that a file holds.
+def load(path: Path) -> Json:
+    """Return what a file holds.
 
     Raises:
-        CaseError: it holds none.
+        CaseError: no JSON.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise _no_case(error) from error
+
+
+def read(name: str, content: Json) -> Case:
+    """Return the case that a file's content is; the name is its file's.
+
+    Raises:
+        CaseError: it is none.
+    """
+    try:
         setup = content.get("setup", {})
         return Case(
-            name=content.get("id", path.stem),
+            name=content.get("id", name),
             contacts=setup.get("contacts", []),
             api_clients=setup.get("api_clients", []),
             sql_after_contacts=setup.get("sql_after_contacts", []),
             steps=[_step(number, step) for number, step in enumerate(content.get("steps", []))],
             final=content.get("final", {}),
         )
-    except (OSError, ValueError, AttributeError, TypeError, LookupError) as error:
-        raise CaseError(f"no case file: {type(error).__name__}: {error}") from error
+    except (ValueError, AttributeError, TypeError, LookupError) as error:
+        raise _no_case(error) from error
+
+
+def _no_case(error: Exception) -> CaseError:
+    return CaseError(f"no case file: {type(error).__name__}: {error}")
 
 
 def _step(position: int, content: Mapping[str, Json]) -> Step:

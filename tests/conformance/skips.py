@@ -1,6 +1,7 @@
 """Why a case is not run: what it needs does not exist here, or not yet; pure."""
 
 from collections.abc import Iterator, Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -20,15 +21,16 @@ REFUSALS = (404, 405)
 
 def reason(case: Case) -> str | None:
     """Return why a case is skipped, None if it is run."""
-    return next(_reasons(case, _routes()), None)
+    return next(_reasons(case), None)
 
 
+@cache
 def _routes() -> RouteTable:
     text = (files("mainstem.gateway") / "routes.toml").read_text(encoding="utf-8")
     return parse(text, dict.fromkeys(("ingest", "sync", "billing"), "http://nobody"))
 
 
-def _reasons(case: Case, routes: RouteTable) -> Iterator[str]:
+def _reasons(case: Case) -> Iterator[str]:
     if not case.steps:
         yield "no steps: a table of examples, which unit tests have"
     for step in case.steps:
@@ -39,7 +41,7 @@ def _reasons(case: Case, routes: RouteTable) -> Iterator[str]:
         elif step.kind == "acoustic_sync_cycle":
             yield from _cycle_reasons(step)
     for action, status in case.http_actions():
-        if status not in REFUSALS and not _is_served(routes, action):
+        if status not in REFUSALS and not is_served(action):
             yield f"needs {action['method']} {_template(action['path'])}, which does not exist"
     yield from filter(None, map(statements.why_not, case.statements()))
 
@@ -60,12 +62,13 @@ def _cycle_reasons(step: Step) -> Iterator[str]:
             yield f"expects the {LATER_TABLES[table]} table to be written, which is not sent yet"
 
 
-def _is_served(routes: RouteTable, action: Mapping[str, Any]) -> bool:
+def is_served(action: Mapping[str, Any]) -> bool:
+    """Whether the gateway has a rule for a request's `method` and `path`."""
     path = action["path"].partition("?")[0]
     if path in RESERVED:
         return True
     try:
-        routes.match(action["method"], path.encode())
+        _routes().match(action["method"], path.encode())
     except (NotFoundError, MethodNotAllowedError):
         return False
     return True

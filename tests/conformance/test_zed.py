@@ -1,0 +1,167 @@
+"""The pure parts of running Zed's cases: calls in short, what is read of a case, what is skipped."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.conformance.case import CaseError
+from tests.conformance.zed import case, deviations
+from tests.conformance.zed.calls import Call, differ, form, read
+from tests.conformance.zed.case import User
+from tests.conformance.zed.skips import reason
+
+NAMES = {"cus_1": "cus_real", "sub_1": "sub_real"}
+CHECKOUT = (
+    "POST /v1/checkout/sessions {mode:subscription, customer:<new id>,"
+    " line_items:[{price:<configured>,quantity:1}], success_url:https://example.com/?a=b, ...}"
+)
+
+
+def test_a_call_is_read_from_its_short_form() -> None:
+    call = read(CHECKOUT)
+    assert (call.method, call.path) == ("POST", "/v1/checkout/sessions")
+    assert call.params == {
+        "mode": "subscription",
+        "customer": "<new id>",
+        "line_items": [{"price": "<configured>", "quantity": "1"}],
+        "success_url": "https://example.com/?a=b",
+    }
+    assert read("POST /v1/customers") == Call("POST", "/v1/customers", {})
+    assert read("POST /v1/x {customer:cus_1,...}").params == {"customer": "cus_1"}
+
+
+@pytest.mark.parametrize(
+    "line", ["", "POST", "post /v1/x", "POST /v1/x {a", "POST /v1/x {a:b", "POST /v1/x {a:b} c"]
+)
+def test_what_is_no_call_is_refused(line: str) -> None:
+    with pytest.raises(ValueError, match="no "):
+        read(line)
+
+
+def test_a_form_is_read_as_it_nests() -> None:
+    assert form("a[b]=1&items[0][price]=p&items[1][price]=q&expand[]=x&c=") == {
+        "a": {"b": "1"},
+        "items": [{"price": "p"}, {"price": "q"}],
+        "expand": ["x"],
+        "c": "",
+    }
+    assert form("") == {}
+
+
+def ours(path: str, *, made: str = "", **params: Any) -> Call:
+    return Call("POST", path, params, {"id": made})
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("POST /v1/x {customer:cus_1}", ours("/v1/x", customer="cus_real", more="1")),
+        ("POST /v1/x/sub_1 {a:<configured>}", ours("/v1/x/sub_real", a="anything")),
+        ("POST /v1/x {a:[{b:1}]}", ours("/v1/x", a=[{"b": "1", "c": "2"}])),
+        ("POST /v1/x", ours("/v1/x", a="1")),
+    ],
+)
+def test_calls_are_compared_by_what_is_expected_of_them(line: str, call: Call) -> None:
+    assert differ([read(line)], [call], NAMES) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "call"),
+    [
+        ("POST /v1/x {customer:cus_1}", ours("/v1/x", customer="cus_1")),
+        ("POST /v1/x {customer:cus_1}", ours("/v1/x")),
+        ("POST /v1/x/sub_1", ours("/v1/x/sub_1")),
+        ("POST /v1/x {a:<configured>}", ours("/v1/x", a="")),
+        ("POST /v1/x {a:<new id>}", ours("/v1/x", a="cus_other", made="x_1")),
+        ("POST /v1/x {a:[{b:1}]}", ours("/v1/x", a=[{"b": "1"}, {"b": "1"}])),
+        ("POST /v1/x {a:[{b:1}]}", ours("/v1/x", a="1")),
+        ("POST /v1/x {a:{b:1}}", ours("/v1/x", a="1")),
+        ("GET /v1/x", ours("/v1/x")),
+    ],
+)
+def test_a_call_that_is_another_one_is_a_difference(line: str, call: Call) -> None:
+    assert differ([read(line)], [call], NAMES) is not None
+
+
+def test_a_new_id_is_one_that_a_call_before_gave() -> None:
+    made = [ours("/v1/customers", made="cus_new"), ours("/v1/x", customer="cus_new")]
+    assert differ([read("POST /v1/customers"), read("POST /v1/x {customer:<new id>}")], made, {}) is None
+    assert differ([read("POST /v1/customers")], made, {}) is not None
+
+
+def checkout(*rows: dict[str, Any], **more: Any) -> dict[str, Any]:
+    given = {"endpoint": "POST /billing/subscriptions", "auth": "admin token", **more}
+    return {"area": "zed_http", "kind": "http", "given": given, "table": [*rows]}
+
+
+def test_who_is_there_is_who_is_named_and_of_whom_a_state_is_told() -> None:
+    named = {"user": {"email": "a@example.com", "github_login": "octo"}, "body": {"github_user_id": 1}}
+    told = {"query": {"github_user_id": 2}, "overdue": True}
+    asked = {"body": {"github_user_id": 3}, "billing_customer": None}
+    found = case.read(
+        "x", checkout(named, told, asked, users=[{"email": "d@example.com", "github_user_id": 4}])
+    )
+    assert found.users == {
+        1: User("a@example.com", "octo"),
+        2: User("user-2@example.com", "user-2"),
+        4: User("d@example.com", "user-4"),
+    }
+
+
+def test_a_row_without_a_request_is_no_case() -> None:
+    with pytest.raises(CaseError):
+        case.read("x", {"area": "zed_http", "kind": "http", "table": [{"body": {}}]})
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        ({"area": "fabric_webhooks", "kind": "webhook"}, "needs a Stripe of 2018"),
+        ({"area": "zulip_analytics", "kind": "http"}, "needs the doors for self-hosted servers"),
+        ({"area": "zulip_ledger", "kind": "scenario"}, "needs licences"),
+        ({"area": "moon", "kind": "http"}, "unknown area moon"),
+        ({"area": "zed_events", "kind": "scenario", "steps": [{"op": "poll"}]}, "needs the Events-API poll"),
+        (
+            {"area": "zed_events", "kind": "scenario", "steps": [{"op": "dance"}]},
+            "needs the unknown step dance",
+        ),
+        ({"area": "zed_events", "kind": "table", "table": [{"a": 1}]}, "sets the unknown condition a"),
+        (
+            {"area": "zed_events", "kind": "table", "table": [{"status": 1}]},
+            "a table about zed_events that no",
+        ),
+        ({"area": "zed_http", "kind": "http"}, "no rows and no steps"),
+        (checkout({"body": {}, "moon": "full"}), "sets the unknown condition moon"),
+        (checkout({"body": {}}, pages=[]), "gives the unknown pages"),
+        (checkout({"body": {}}, endpoint="POST /billing/moon"), "needs POST /billing/moon, which does not"),
+    ],
+)
+def test_what_cannot_be_run_is_skipped_with_its_reason(content: dict[str, Any], why: str) -> None:
+    assert (reason(content) or "").startswith(why)
+
+
+def test_what_can_be_run_is_run() -> None:
+    assert reason(checkout({"body": {}, "status": 422})) is None
+    assert (
+        reason({"area": "zed_http", "kind": "http", "steps": [{"request": "GET /billing/subscriptions"}]})
+        is None
+    )
+    statuses = [{"stripe": "active", "local": "active", "cancelable": True, "active_seed": True}]
+    assert reason({"area": "zed_subscriptions", "kind": "table", "table": statuses}) is None
+
+
+def test_an_answer_deviates_only_as_it_is_listed() -> None:
+    assert deviations.allowed(500, "user not found", 404, "user not found")
+    assert deviations.allowed(500, "user not found", 404, "nobody") is None
+    assert deviations.allowed(500, "user not found", 409, "user not found") is None
+    assert deviations.allowed(500, None, 404, "user not found") is None
+    assert all(one.reason for one in deviations.DEVIATIONS.values())
+
+
+def test_the_page_lists_every_deviation_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "conformance.md").read_text(encoding="utf-8")
+    listed = re.findall(r"\| (\d{3}) `([^`]+)` \| (\d{3}) `([^`]+)` \|", page)
+    assert {((int(one[0]), one[1]), (int(one[2]), one[3])) for one in listed} == {
+        (theirs, (ours.status, ours.detail)) for theirs, ours in deviations.DEVIATIONS.items()
+    }

@@ -1,0 +1,146 @@
+"""The cases' short form of calls to Stripe, `POST /v1/customers {email:a@example.com}`, beside ours; pure."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl
+
+Json = Any
+
+_LINE = re.compile(r"([A-Z]+) (/\S*)(?: (\{.*\}))?", re.DOTALL)
+_END = re.compile(r"[,\]}]")
+_KEY = re.compile(r"([^\[]+)((?:\[[^\]]*\])*)")
+
+MORE = "..."
+"""Stands for whatever else is sent, which is never compared."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call: `answer` is what came back, of ours alone."""
+
+    method: str
+    path: str
+    params: Mapping[str, Json]
+    answer: Mapping[str, Json] = field(default_factory=dict)
+
+
+def read(line: str) -> Call:
+    """Return the call that a line stands for.
+
+    Raises:
+        ValueError: it stands for none.
+    """
+    match = _LINE.fullmatch(line.strip())
+    if match is None:
+        raise ValueError(f"no call: {line}")
+    if match[3] is None:
+        return Call(match[1], match[2], {})
+    value, rest = _value(match[3])
+    if rest.strip() or not isinstance(value, dict):
+        raise ValueError(f"no call: {line}")
+    return Call(match[1], match[2], value)
+
+
+def form(text: str) -> dict[str, Json]:
+    """Return a form's fields as they nest: `a[0][b]=1` is `{"a": [{"b": "1"}]}`."""
+    found: dict[str, Json] = {}
+    for key, value in parse_qsl(text, keep_blank_values=True):
+        match = _KEY.fullmatch(key)
+        if match is None:
+            raise ValueError(f"no field: {key}")
+        names = [match[1], *re.findall(r"\[([^\]]*)\]", match[2])]
+        inner = found
+        for name in names[:-1]:
+            inner = inner.setdefault(name, {})
+        inner[names[-1]] = value
+    return {name: _listed(value) for name, value in found.items()}
+
+
+def differ(expected: Sequence[Call], actual: Sequence[Call], names: Mapping[str, str]) -> str | None:
+    """Compare calls in order; of each what is expected of it. Return the first difference, or None.
+
+    Args:
+        expected: of the case.
+        actual: ours.
+        names: what the case's ids are called here.
+    """
+    theirs = [f"{call.method} {_named(call.path, names)}" for call in expected]
+    ours = [f"{call.method} {call.path}" for call in actual]
+    if theirs != ours:
+        return f"calls to Stripe: {theirs} expected, {ours} found"
+    made = [str(call.answer.get("id")) for call in actual]
+    for wanted, call in zip(expected, actual, strict=True):
+        difference = _differs(wanted.params, call.params, names, made, wanted.path)
+        if difference is not None:
+            return f"calls to Stripe: {difference}"
+    return None
+
+
+def _value(text: str) -> tuple[Json, str]:
+    """Return the value that a text begins with, and the rest."""
+    text = text.lstrip()
+    if text.startswith("{"):
+        return _object(text[1:])
+    if text.startswith("["):
+        return _list(text[1:])
+    end = _END.search(text)
+    if end is None:
+        raise ValueError(f"no end: {text}")
+    return text[: end.start()].strip(), text[end.start() :]
+
+
+def _object(text: str) -> tuple[dict[str, Json], str]:
+    found: dict[str, Json] = {}
+    while not (text := text.lstrip(" ,")).startswith("}"):
+        if text.startswith(MORE):
+            text = text.removeprefix(MORE)
+            continue
+        key, colon, text = text.partition(":")
+        if not colon:
+            raise ValueError(f"no field: {key}")
+        found[key.strip()], text = _value(text)
+    return found, text[1:]
+
+
+def _list(text: str) -> tuple[list[Json], str]:
+    found: list[Json] = []
+    while not (text := text.lstrip(" ,")).startswith("]"):
+        value, text = _value(text)
+        found.append(value)
+    return found, text[1:]
+
+
+def _listed(value: Json) -> Json:
+    if not isinstance(value, dict):
+        return value
+    inner = {name: _listed(one) for name, one in value.items()}
+    return [*inner.values()] if all(name.isdecimal() or not name for name in inner) else inner
+
+
+def _named(path: str, names: Mapping[str, str]) -> str:
+    return "/".join(names.get(part, part) for part in path.split("/"))
+
+
+def _differs(
+    expected: Json, actual: Json, names: Mapping[str, str], made: Sequence[str], where: str
+) -> str | None:
+    if isinstance(expected, dict):
+        for name, value in expected.items():
+            inner = actual.get(name) if isinstance(actual, dict) else None
+            if difference := _differs(value, inner, names, made, f"{where} {name}"):
+                return difference
+        return None
+    if isinstance(expected, list):
+        if not isinstance(actual, list) or len(expected) != len(actual):
+            return f"{where}: {expected} expected, {actual} found"
+        pairs = zip(expected, actual, strict=True)
+        return next(filter(None, (_differs(*pair, names, made, where) for pair in pairs)), None)
+    if expected == "<new id>":
+        is_same = actual in made
+    elif expected == "<configured>":
+        is_same = bool(actual)
+    else:
+        is_same = actual == names.get(expected, expected)
+    return None if is_same else f"{where}: {expected!r} expected, {actual!r} found"

@@ -1,0 +1,132 @@
+"""Case files of the format of `zed-fabric-zulip`: what one holds, as far as it is about Zed; pure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conformance.case import CaseError
+
+Json = Any
+
+CONDITIONS = frozenset(
+    {
+        "user",
+        "billing_customer",
+        "active_subscription",
+        "active_subscriptions",
+        "subscriptions",
+        "overdue",
+        "stripe_configured",
+    }
+)
+"""What a row may say of the state before it."""
+
+SAID = frozenset({"op", "request", "method", "path", "query", "body", "authorization"})
+EXPECTED = frozenset({"status", "msg", "expect"})
+TOLD = frozenset({"profile", "note", "notes"})
+GIVEN = frozenset({"endpoint", "auth", "user", "users", "now"})
+STATUS_COLUMNS = frozenset({"stripe", "local", "active_seed", "active_shipped", "cancelable"})
+
+ABOUT_A_USER = ("billing_customer", "active_subscription", "active_subscriptions", "subscriptions", "overdue")
+"""Conditions that hold of a user only, who is there even where nothing else says so."""
+
+
+@dataclass(frozen=True)
+class User:
+    """Somebody of the application's, as it registers them."""
+
+    email: str
+    login: str
+
+
+@dataclass(frozen=True)
+class Row:
+    """One request, with the state before it and what is expected."""
+
+    number: int
+    method: str
+    path: str
+    content: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class ZedCase:
+    """One case: rows that are independent of each other, steps of one story, or a table of statuses."""
+
+    name: str
+    users: Mapping[int, User]
+    rows: Sequence[Row]
+    is_story: bool
+    statuses: Sequence[Mapping[str, Json]]
+
+
+def is_one(content: Json) -> bool:
+    """Whether a file's content is of this format."""
+    return isinstance(content, Mapping) and {"area", "kind"} <= content.keys()
+
+
+def is_status_table(content: Mapping[str, Json]) -> bool:
+    """Whether it is the table that says what each status of Stripe's means."""
+    rows = content.get("table") or [{}]
+    return all({"stripe", "local"} <= row.keys() <= STATUS_COLUMNS | TOLD for row in rows)
+
+
+def requests_of(content: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
+    """Yield the method and the path of each row or step.
+
+    Raises:
+        CaseError: one has none.
+    """
+    for row in _rows_of(content):
+        line = row.get("request") or content.get("given", {}).get("endpoint") or ""
+        if "path" in row:
+            line = f"{row.get('method', 'GET')} {row['path']}"
+        method, blank, path = line.partition(" ")
+        if not blank:
+            raise CaseError("a row without a request")
+        yield method, path
+
+
+def read(name: str, content: Mapping[str, Json]) -> ZedCase:
+    """Return the case that a file's content is.
+
+    Raises:
+        CaseError: it is none.
+    """
+    if is_status_table(content):
+        return ZedCase(name, {}, [], is_story=False, statuses=content["table"])
+    requests, contents = [*requests_of(content)], _rows_of(content)
+    rows = [
+        Row(number, method, path, row)
+        for number, ((method, path), row) in enumerate(zip(requests, contents, strict=True), start=1)
+    ]
+    return ZedCase(name, _users(content), rows, is_story="steps" in content, statuses=[])
+
+
+def github_id(row: Mapping[str, Json]) -> int | None:
+    """Return whom a row's request is about, None where it does not say."""
+    asked = {**(row.get("query") or {}), **(row.get("body") or {})}.get("github_user_id")
+    return asked if isinstance(asked, int) else None
+
+
+def _rows_of(content: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
+    return [*content.get("table", []), *content.get("steps", [])]
+
+
+def _users(content: Mapping[str, Json]) -> dict[int, User]:
+    """Return who is there: those that are named, and those of whom a state is told."""
+    given = content.get("given", {})
+    named = [*given.get("users", []), *([given["user"]] if given.get("user") else [])]
+    found = {user["github_user_id"]: _user(user["github_user_id"], user) for user in named}
+    for row in _rows_of(content):
+        number = github_id(row)
+        if number is None or number in found:
+            continue
+        if row.get("user") or any(row.get(name) for name in ABOUT_A_USER):
+            found[number] = _user(number, row.get("user") or {})
+    return found
+
+
+def _user(number: int, told: Mapping[str, Json]) -> User:
+    login = told.get("github_login") or told.get("login") or f"user-{number}"
+    return User(told.get("email") or f"user-{number}@example.com", login)

@@ -1,0 +1,153 @@
+"""The stack on which Zed's cases run: billing sells there, and its Stripe says what a case has it say."""
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import httpx
+from tests.conformance.case import CaseError
+from tests.conformance.stage import BEFORE_DELIVERY, Stage, open_stage
+from tests.conformance.zed.calls import Call
+from tests.conformance.zed.case import User
+from tests.conformance.zed.recorder import Recorder, open_recorder
+
+from mainstem.sandbox.assembly import Options
+from mainstem.sandbox.launcher import Launcher
+from mainstem.sandbox.programs import DEMO_PRICE
+from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.up import Progress
+
+Json = Any
+
+KIND = "github_user_id"
+MARK = "conformance"
+"""The metadata by which a subscription of a case is known in every answer."""
+
+OVERDUE = {
+    "status": "open",
+    "amount_due": 999,
+    "amount_paid": 0,
+    "amount_remaining": 999,
+    "billing_reason": "subscription_cycle",
+    "collection_method": "charge_automatically",
+}
+TIE = "UPDATE billing.account SET stripe_customer_id = $1 WHERE owner_kind = $2 AND owner_value = $3"
+FORGET = "DELETE FROM billing.operation; DELETE FROM billing.reservation; DELETE FROM billing.account"
+
+
+class Shop:
+    """A stack that sells at one price; used by one row at a time."""
+
+    def __init__(self, stage: Stage, stack: Stack, recorder: Recorder, http: httpx.AsyncClient) -> None:
+        self.stage = stage
+        self._stack = stack
+        self._recorder = recorder
+        self._http = http
+        self._marks = 0
+
+    @property
+    def acts(self) -> list[Call]:
+        """What our services asked Stripe to do since `forget`."""
+        return self._recorder.acts
+
+    async def open(self) -> None:
+        """Make what is sold."""
+        await self._stripe(
+            "/v1/prices",
+            {
+                "currency": "usd",
+                "unit_amount": "999",
+                "recurring[interval]": "month",
+                "lookup_key": DEMO_PRICE,
+                "product_data[name]": "Zed Pro",
+            },
+        )
+
+    async def forget(self) -> None:
+        """Have nobody registered, and Stripe say what is so."""
+        self._recorder.forget()
+        await self.stage.tables.execute(FORGET)
+
+    async def add_customer(self, number: int, user: User) -> str:
+        """Make the user's customer at Stripe, who pays by card, and tie it; return its id."""
+        customer = await self._stripe(
+            "/v1/customers",
+            {
+                "email": user.email,
+                "payment_method": "pm_card_visa",
+                "invoice_settings[default_payment_method]": "pm_card_visa",
+            },
+        )
+        await self.stage.tables.execute(TIE, customer["id"], KIND, str(number))
+        found: str = customer["id"]
+        return found
+
+    async def add_subscription(self, customer: str, told: Mapping[str, Json]) -> str:
+        """Make a subscription of which Stripe says what is told; return its id once it is mirrored."""
+        self._marks += 1
+        mark = str(self._marks)
+        changes = {"status": told.get("status", "active")}
+        if told.get("cancel_at") is not None:
+            changes["cancel_at"] = _seconds(told["cancel_at"])
+        self._recorder.say(
+            lambda one: one.get("object") == "subscription" and (one.get("metadata") or {}).get(MARK) == mark,
+            changes,
+        )
+        prices = await self._stripe("/v1/prices?lookup_keys[]=" + DEMO_PRICE)
+        subscription = await self._stripe(
+            "/v1/subscriptions",
+            {
+                "customer": customer,
+                "items[0][price]": prices["data"][0]["id"],
+                f"metadata[{MARK}]": mark,
+            },
+        )
+        # The next one is younger: within a second only their ids would tell them apart.
+        await self.stage.control("POST", "/clock", json={"advance_seconds": 1})
+        found: str = subscription["id"]
+        return found
+
+    def owe(self, customer: str) -> None:
+        """Have Stripe say of the customer's invoices that they were to be paid by now, and are not."""
+        self._recorder.say(
+            lambda one: one.get("object") == "invoice" and one.get("customer") == customer, OVERDUE
+        )
+
+    async def settle(self) -> None:
+        """Return once the mirror knows what Stripe says."""
+        await self.stage.wait_until_none("webhooks_pending", *BEFORE_DELIVERY)
+
+    async def _stripe(self, path: str, form: Mapping[str, str] | None = None) -> Json:
+        """Ask Stripe itself, as whoever runs the shop; none of it is recorded."""
+        answer = await self._http.request(
+            "GET" if form is None else "POST",
+            f"{self._stack.stripe.api_base}{path}",
+            data=form,
+            headers={"Authorization": f"Bearer {self._stack.stripe.api_key}"},
+        )
+        if not answer.is_success:
+            raise CaseError(f"Stripe did not do what the case needs: {answer.text[:200]}")
+        return answer.json()
+
+
+@asynccontextmanager
+async def open_shop(report: Progress) -> AsyncIterator[Shop]:
+    """Start a stack of its own whose services reach Stripe through a recorder."""
+    async with open_recorder() as (recorder, base), httpx.AsyncClient(timeout=30) as http:
+        settings = {"MAINSTEM_STRIPE_API_BASE": base}
+        async with (
+            Launcher(Options(settings=settings), report=report) as stack,
+            open_stage(stack) as stage,
+        ):
+            recorder.upstream = stack.sandbox
+            shop = Shop(stage, stack, recorder, http)
+            await shop.open()
+            yield shop
+
+
+def _seconds(time: Json) -> int:
+    """Return a time of a case as Stripe tells it."""
+    if isinstance(time, int):
+        return time
+    return int(datetime.fromisoformat(time).astimezone(UTC).timestamp())
