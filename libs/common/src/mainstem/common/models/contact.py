@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Index, PrimaryKeyConstraint, text
 from sqlmodel import Field, SQLModel
 
-from mainstem.common.models.columns import Leased, big_integer, json_field, sequence, texts
+from mainstem.common.models.columns import ROOM, Leased, big_integer, json_field, sequence, texts
 
 
 class Contact(SQLModel, table=True):
@@ -82,7 +82,7 @@ class Delivery(Leased, table=True):
     __tablename__ = "delivery"
     __table_args__ = (
         Index("delivery_claimable", "failures", "due_at", postgresql_where=text("wanted > sent")),
-        {"schema": "contact"},
+        {"schema": "contact", **ROOM},
     )
 
     contact_id: UUID = Field(primary_key=True)

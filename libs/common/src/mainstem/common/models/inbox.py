@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index, UniqueConstraint, text
 from sqlmodel import Field, SQLModel
 
-from mainstem.common.models.columns import Leased, integer, sequence
+from mainstem.common.models.columns import ROOM, Leased, integer, sequence
 
 
 class Account(SQLModel, table=True):
@@ -34,7 +34,7 @@ class Event(Leased, table=True):
     __table_args__ = (
         UniqueConstraint("provider", "account", "event_id", name="event_once"),
         Index("event_claimable", "failures", "due_at", "id", postgresql_where=text("status = 'received'")),
-        {"schema": "inbox"},
+        {"schema": "inbox", **ROOM},
     )
 
     id: int | None = sequence()

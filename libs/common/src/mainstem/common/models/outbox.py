@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Index, text
 
-from mainstem.common.models.columns import Leased, sequence
+from mainstem.common.models.columns import ROOM, Leased, sequence
 
 
 class Entry(Leased, table=True):
@@ -20,7 +20,7 @@ class Entry(Leased, table=True):
             "id",
             postgresql_where=text("settled_at IS NULL"),
         ),
-        {"schema": "outbox"},
+        {"schema": "outbox", **ROOM},
     )
 
     id: int | None = sequence()

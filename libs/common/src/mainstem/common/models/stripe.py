@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import Index, PrimaryKeyConstraint, SmallInteger, text
 from sqlmodel import Field, SQLModel
 
-from mainstem.common.models.columns import Versioned, big_integer, json_field, sequence
+from mainstem.common.models.columns import ROOM, Versioned, big_integer, json_field, sequence
 
 
 class Customer(Versioned, table=True):
@@ -20,7 +20,7 @@ class Customer(Versioned, table=True):
     """
 
     __tablename__ = "customer"
-    __table_args__ = {"schema": "stripe"}
+    __table_args__ = {"schema": "stripe", **ROOM}
 
     description: str | None = None
     email: str | None = None
@@ -71,7 +71,7 @@ class Subscription(Versioned, table=True):
     """
 
     __tablename__ = "subscription"
-    __table_args__ = (Index("subscription_by_customer", "account", "customer"), {"schema": "stripe"})
+    __table_args__ = (Index("subscription_by_customer", "account", "customer"), {"schema": "stripe", **ROOM})
 
     customer: str | None = None
     status: str | None = None
@@ -102,7 +102,7 @@ class SubscriptionItem(SQLModel, table=True):
     __tablename__ = "subscription_item"
     __table_args__ = (
         Index("subscription_item_by_subscription", "account", "subscription"),
-        {"schema": "stripe"},
+        {"schema": "stripe", **ROOM},
     )
 
     account: str = Field(primary_key=True)
@@ -133,7 +133,7 @@ class Invoice(Versioned, table=True):
             "customer",
             postgresql_where=text("status IN ('open', 'uncollectible')"),
         ),
-        {"schema": "stripe"},
+        {"schema": "stripe", **ROOM},
     )
 
     customer: str | None = None

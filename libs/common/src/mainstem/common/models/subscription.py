@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from mainstem.common.models.columns import big_integer
+from mainstem.common.models.columns import ROOM, big_integer
 
 
 class Owner(SQLModel, table=True):
@@ -34,7 +34,7 @@ class ProductSubscription(SQLModel, table=True):
     """
 
     __tablename__ = "product_subscription"
-    __table_args__ = {"schema": "subscription"}
+    __table_args__ = {"schema": "subscription", **ROOM}
 
     owner_kind: str = Field(primary_key=True)
     owner_value: str = Field(primary_key=True)

@@ -111,7 +111,7 @@ STATEMENTS = """
       wanted_at TIMESTAMP WITH TIME ZONE NOT NULL,
       sent_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (contact_id, platform)
-    );
+    ) WITH (fillfactor = 85);
     CREATE INDEX delivery_claimable ON contact.delivery (failures, due_at) WHERE wanted > sent;
 
     CREATE TABLE contact.delivery_log (
@@ -261,7 +261,7 @@ STATEMENTS = """
       done_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (id),
       CONSTRAINT event_once UNIQUE (provider, account, event_id)
-    );
+    ) WITH (fillfactor = 85);
     CREATE INDEX event_claimable ON inbox.event (failures, due_at, id) WHERE status = 'received';
 
     CREATE TABLE outbox.entry (
@@ -280,7 +280,7 @@ STATEMENTS = """
       recorded_at TIMESTAMP WITH TIME ZONE NOT NULL,
       settled_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (id)
-    );
+    ) WITH (fillfactor = 85);
     CREATE INDEX entry_claimable ON outbox.entry (consumer, failures, due_at, id) WHERE settled_at IS NULL;
 
     CREATE TABLE stripe.customer (
@@ -300,7 +300,7 @@ STATEMENTS = """
       invoice_settings_default_payment_method VARCHAR,
       metadata JSONB,
       PRIMARY KEY (account, id)
-    );
+    ) WITH (fillfactor = 85);
 
     CREATE TABLE stripe.invoice (
       account VARCHAR NOT NULL,
@@ -329,7 +329,7 @@ STATEMENTS = """
       metadata JSONB,
       incomplete_lines BOOLEAN NOT NULL,
       PRIMARY KEY (account, id)
-    );
+    ) WITH (fillfactor = 85);
     CREATE INDEX invoice_unpaid ON stripe.invoice (account, customer)
       WHERE status IN ('open', 'uncollectible');
 
@@ -430,7 +430,7 @@ STATEMENTS = """
       metadata JSONB,
       incomplete_items BOOLEAN NOT NULL,
       PRIMARY KEY (account, id)
-    );
+    ) WITH (fillfactor = 85);
     CREATE INDEX subscription_by_customer ON stripe.subscription (account, customer);
 
     CREATE TABLE stripe.subscription_item (
@@ -447,7 +447,7 @@ STATEMENTS = """
       current_period_start TIMESTAMP WITH TIME ZONE,
       current_period_end TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (account, id)
-    );
+    ) WITH (fillfactor = 85);
     CREATE INDEX subscription_item_by_subscription ON stripe.subscription_item (account, subscription);
 
     CREATE TABLE subscription.owner (
@@ -488,7 +488,7 @@ STATEMENTS = """
       ended_at TIMESTAMP WITH TIME ZONE,
       derived_at TIMESTAMP WITH TIME ZONE NOT NULL,
       PRIMARY KEY (owner_kind, owner_value, payment_service, account, product_id)
-    );
+    ) WITH (fillfactor = 85);
 
     -- Payloads are stored as they are: compressing them costs more than the space is worth.
     ALTER TABLE inbox.event ALTER COLUMN body SET STORAGE EXTERNAL;
