@@ -7,6 +7,9 @@ import stripe
 from stripe_shop import API_KEY, Shop, World
 
 from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stripe.hosted import buying
+from mainstem.sandbox.stripe.hosted.buying import Payer
+from mainstem.sandbox.stripe.wire.errors import StripeError
 
 HOUR = 3_600
 
@@ -164,6 +167,18 @@ async def test_the_sdks_own_retry_finds_the_session(world: World, shop: Shop) ->
     )
     session = await Shop(world, client).checkout(price)
     assert [one.id for one in (await client.v1.checkout.sessions.list_async()).data] == [session.id]
+
+
+async def test_a_session_sells_once(world: World, shop: Shop) -> None:
+    account = world.stand_in.account
+    session = account.store.get("checkout.session", (await shop.checkout()).id)
+    payer = Payer("4242424242424242", "ada@example.com")
+    buying.pay(account, session, payer)
+    before = await shop.types()
+    for again in (buying.pay, buying.pay_later):
+        with pytest.raises(StripeError, match="is complete"):
+            again(account, session, payer)
+    assert await shop.types() == before
 
 
 async def test_prices_are_found_by_lookup_key_which_moves(shop: Shop, sdk: stripe.StripeClient) -> None:
