@@ -1,0 +1,62 @@
+"""Accounts, and who may call at all."""
+
+import httpx
+import pytest
+from billing_world import BillingWorld, register
+
+from mainstem.billing.endpoints import PUBLIC, routes
+
+
+async def test_a_payer_is_registered_once_however_often(client: httpx.AsyncClient) -> None:
+    path = "/billing/accounts/fxa_id/person-1"
+    first = await client.put(path, json={"email": "ada@example.com"})
+    second = await client.put(path, json={"email": "new@example.com", "login": "ada"})
+    assert (first.status_code, second.status_code) == (201, 200)
+    assert second.json() == {
+        "id": first.json()["id"],
+        "owner": {"kind": "fxa_id", "value": "person-1"},
+        "email": "new@example.com",
+        "login": "ada",
+        "stripe_customer_id": None,
+    }
+    assert (await client.get(path)).json() == second.json()
+
+
+async def test_an_address_as_owner_is_compared_in_lower_case(client: httpx.AsyncClient) -> None:
+    first = await register(client, "email", "Ada@Example.com")
+    second = await register(client, "email", "ada@example.com")
+    assert first["id"] == second["id"]
+    assert first["owner"] == {"kind": "email", "value": "ada@example.com"}
+
+
+async def test_who_was_not_registered_is_not_found(client: httpx.AsyncClient) -> None:
+    answer = await client.get("/billing/accounts/fxa_id/nobody")
+    assert (answer.status_code, answer.json()["detail"]) == (404, "user not found")
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("fxa_id/a", b"{}"),
+        ("fxa_id/a", b'{"email": "no address"}'),
+        ("fxa_id/a", b'{"email": "a@example.com", "login": ""}'),
+        ("FXA/a", b'{"email": "a@example.com"}'),
+        ("fxa_id/%00", b'{"email": "a@example.com"}'),
+    ],
+)
+async def test_what_is_no_payer_is_refused(client: httpx.AsyncClient, path: str, body: bytes) -> None:
+    answer = await client.put(f"/billing/accounts/{path}", content=body)
+    assert answer.status_code == 422
+
+
+async def test_every_route_but_the_return_page_demands_an_identity(world: BillingWorld) -> None:
+    client = await world.serve()
+    client.headers.pop("Authorization")
+    called = 0
+    for route in routes:
+        for method in route.methods - {"HEAD"}:  # type: ignore[attr-defined]  # all of them are plain routes
+            path = route.path.format(kind="fxa_id", value="a")  # type: ignore[attr-defined]  # as above
+            answer = await client.request(method, path)
+            assert (answer.status_code == 401) is (path not in PUBLIC), path
+            called += 1
+    assert called == 6

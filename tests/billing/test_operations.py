@@ -1,0 +1,135 @@
+"""Operations: written down before they are tried, done once, and hinted at."""
+
+import asyncio
+import json
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from billing_world import BillingWorld
+
+from mainstem.billing.operations import STOP_CANCELLATION
+from mainstem.billing.shop import Shop
+from mainstem.billing.stripe import RefusedError
+from mainstem.common.errors import UnavailableError
+from mainstem.sandbox.faults import Kind
+
+ACCOUNT = UUID(int=1)
+CHANGE = "/v1/subscriptions/"
+
+
+@pytest.fixture
+async def leaving(world: BillingWorld) -> str:
+    """A subscription that ends with its period."""
+    subscription = await world.shop.subscription()
+    await world.shop.sdk.v1.subscriptions.update_async(subscription.id, {"cancel_at_period_end": True})
+    return subscription.id
+
+
+@pytest.fixture
+async def shop(world: BillingWorld) -> Shop:
+    return await world.work_by_hand()
+
+
+async def stay(shop: Shop, subscription: str, seconds: float = 5.0) -> int:
+    """Take a cancellation back; return how many hints tell of it."""
+    return len(await shop.operations.perform(ACCOUNT, STOP_CANCELLATION, subscription, seconds))
+
+
+async def operations(world: BillingWorld) -> list[tuple[str, int]]:
+    rows = await world.rows("SELECT status, attempt FROM billing.operation ORDER BY created_at, id")
+    return [(row["status"], row["attempt"]) for row in rows]
+
+
+def acted(world: BillingWorld) -> int:
+    """Return how often a cancellation was taken back at Stripe."""
+    events = world.held("event")
+    back = [
+        one
+        for one in events
+        if json.loads(json.dumps(one))["data"].get("previous_attributes", {}).get("cancel_at")
+    ]
+    return len(back)
+
+
+async def pass_by(world: BillingWorld, seconds: float) -> None:
+    world.stripe.clock.advance(timedelta(seconds=seconds))
+
+
+async def test_what_was_done_is_hinted_at_in_the_commit_that_settles_it(
+    world: BillingWorld, shop: Shop, leaving: str
+) -> None:
+    assert await stay(shop, leaving) == 1
+    assert await operations(world) == [("done", 1)]
+    (row,) = await world.rows("SELECT object_type, object_id, livemode FROM inbox.event")
+    assert row == {"object_type": "subscription", "object_id": leaving, "livemode": False}
+
+
+async def test_a_lost_answer_is_asked_for_again_and_acted_on_once(
+    world: BillingWorld, shop: Shop, leaving: str
+) -> None:
+    world.break_(Kind.LOSE_ANSWER, CHANGE, method="POST")
+    await stay(shop, leaving)
+    assert acted(world) == 1
+    assert await operations(world) == [("done", 1)]
+
+
+async def test_the_worker_finds_out_what_became_of_it(world: BillingWorld, shop: Shop, leaving: str) -> None:
+    world.break_(Kind.LOSE_ANSWER, CHANGE, method="POST", remaining=None)
+    with pytest.raises(UnavailableError):
+        await stay(shop, leaving, 0.5)
+    assert await operations(world) == [("wanted", 1)]
+    assert await shop.operations.work() == 0, "somebody holds it"
+    world.stripe.faults.clear()
+    await let_leases_end(world)
+    assert await shop.operations.work() == 1
+    assert await operations(world) == [("done", 1)]
+    assert acted(world) == 1
+    assert await world.hints() == [("subscription", "received")]
+
+
+async def test_two_who_want_the_same_at_once_have_it_done_once(
+    world: BillingWorld, shop: Shop, leaving: str
+) -> None:
+    world.break_(Kind.DELAY, CHANGE, method="POST", delay_seconds=0.3)
+    other = await world.work_by_hand(instance="other")
+    told = await asyncio.gather(stay(shop, leaving), stay(other, leaving))
+    assert sorted(told) == [0, 1]
+    assert await operations(world) == [("done", 1)]
+
+
+async def test_a_refusal_is_final(world: BillingWorld, shop: Shop) -> None:
+    with pytest.raises(RefusedError):
+        await stay(shop, "sub_of_nobody")
+    assert await operations(world) == [("failed", 1)]
+    assert await world.hints() == []
+
+
+async def test_a_failure_that_its_key_repeats_for_good_is_tried_under_another(
+    world: BillingWorld, shop: Shop, leaving: str
+) -> None:
+    kept = {"Idempotent-Replayed": "true"}
+    world.break_(Kind.STATUS, CHANGE, method="POST", status=500, headers=kept)
+    with pytest.raises(UnavailableError):
+        await stay(shop, leaving)
+    assert await operations(world) == [("wanted", 2)]
+    await pass_by(world, 5)
+    assert await shop.operations.work() == 1
+    assert await operations(world) == [("done", 2)]
+
+
+async def test_what_is_too_old_is_not_done_any_more(world: BillingWorld, shop: Shop, leaving: str) -> None:
+    world.break_(Kind.DROP, CHANGE, method="POST", remaining=None)
+    with pytest.raises(UnavailableError):
+        await stay(shop, leaving, 0.5)
+    world.stripe.faults.clear()
+    await let_leases_end(world)
+    await pass_by(world, 86_400)
+    assert await shop.operations.work() == 1
+    assert await operations(world) == [("failed", 1)]
+    assert acted(world) == 0
+
+
+async def let_leases_end(world: BillingWorld) -> None:
+    async with world.ingest.owner.transaction() as connection:
+        await connection.execute("UPDATE billing.operation SET lease_expires_at = '-infinity'")
