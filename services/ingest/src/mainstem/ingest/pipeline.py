@@ -22,7 +22,7 @@ from mainstem.ingest.readings import Reading, explain
 LEASE_SECONDS = 60.0
 SUSPECT_SECONDS = 1.0
 BUSY_SUSPECT_SECONDS = 30.0
-"""How often to look for an event that may be what ends workers; while there is a backlog, that reads it all."""
+"""How often to look for an event that may end workers; while there is a backlog, that reads all of it."""
 ATTEMPTS = 4
 """How often a transaction is begun that Postgres ended for the sake of another one."""
 
