@@ -3,12 +3,18 @@
 import signal
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 pytest_plugins = ("servers",)
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and the children of a deaf process are deaf.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# How long an example takes, or hypothesis needs to think of it, is the machine's doing: on a busy one neither
+# is a failure. What is fast enough is for `bench/` to say.
+settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("ours")
 
 SERVERS = {"postgres", "valkey"}
 

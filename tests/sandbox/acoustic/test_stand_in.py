@@ -3,7 +3,7 @@ from typing import Any
 import httpx
 import pytest
 from acoustic_calls import TOKEN_FORM, Caller, delete, recipient, rows, upsert
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
@@ -248,7 +248,6 @@ _TEXT = st.text(st.characters(codec="utf-8", exclude_categories=("Cs", "Cc")), m
 
 
 @given(st.lists(_TEXT, min_size=1, max_size=3))
-@settings(suppress_health_check=[HealthCheck.too_slow])
 def test_any_text_survives_the_envelope(values: list[str]) -> None:
     content = [{"email_id": str(number), "product_name": value} for number, value in enumerate(values)]
     (operation,) = read_operations(upsert(PRODUCTS, *content))
