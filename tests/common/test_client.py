@@ -10,16 +10,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mainstem.common.client import (
-    FAILURES_TO_OPEN,
-    Answer,
-    Breaker,
-    CircuitOpenError,
-    Client,
-    NoAnswerError,
-    NotReachedError,
-    open_client,
-)
+from mainstem.common.breaker import FAILURES_TO_OPEN, Breaker, CircuitOpenError
+from mainstem.common.client import Answer, Client, NoAnswerError, NotReachedError, open_client
 from mainstem.sandbox.servers.ports import Ports
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -5,8 +5,6 @@ Retries are for requests that may be repeated; what must not be, and what Postgr
 (deliveries, fetches), goes with `attempts=1`.
 """
 
-import math
-import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,16 +16,13 @@ from urllib.parse import urlsplit
 import msgspec
 import pyreqwest.client as pyreqwest
 import stamina
-import structlog
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
 
 from mainstem.common import telemetry
-from mainstem.common.errors import UnavailableError
+from mainstem.common.breaker import Breaker
 
 TIMEOUT_SECONDS = 5.0
-FAILURES_TO_OPEN = 5
-OPEN_SECONDS = 10.0
 IDLE_SECONDS = 3.0
 """How long a connection is kept for the next request: servers close theirs after five seconds or more."""
 
@@ -37,15 +32,6 @@ NO_CONNECTION = "client error (Connect)"
 The class does not tell: pyreqwest calls every timeout one of connecting, and a connection lost under a
 request an error of connecting too.
 """
-
-log = structlog.get_logger()
-open_circuits = telemetry.meter().create_up_down_counter(
-    "mainstem_circuits_open", description="Services that are not asked now, since they kept failing."
-)
-
-
-class CircuitOpenError(UnavailableError):
-    """The service failed again and again a moment ago; it is not asked now."""
 
 
 class NoAnswerError(Exception):
@@ -75,52 +61,6 @@ class Answer:
             ValueError: it is none.
         """
         return msgspec.json.decode(self.content)
-
-
-class Breaker:
-    """Stops asking a service that fails: open after some failures in a row, one trial after a while."""
-
-    def __init__(
-        self, name: str, *, failures_to_open: int = FAILURES_TO_OPEN, open_seconds: float = OPEN_SECONDS
-    ) -> None:
-        self._name = name
-        self._failures_to_open = failures_to_open
-        self._open_seconds = open_seconds
-        self._failures = 0
-        self._next_trial = 0.0
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the service failed that often in a row."""
-        return self._failures >= self._failures_to_open
-
-    def check(self) -> None:
-        """Pass if the service may be asked; one caller at a time may when the circuit is open.
-
-        Raises:
-            CircuitOpenError: it may not; `Retry-After` says how long it is until the next trial.
-        """
-        if not self.is_open:
-            return
-        now = time.monotonic()
-        if now < self._next_trial:
-            seconds = max(1, math.ceil(self._next_trial - now))
-            raise CircuitOpenError(f"{self._name} is not answering", headers={"Retry-After": str(seconds)})
-        self._next_trial = now + self._open_seconds
-
-    def record(self, *, ok: bool) -> None:
-        """Count an answer: for `Client` any but a 5xx is ok."""
-        was_open = self.is_open
-        self._failures = 0 if ok else self._failures + 1
-        if self.is_open == was_open:
-            return
-        open_circuits.add(-1 if was_open else 1, {"outside": self._name})
-        if was_open:
-            log.info("circuit.closed", outside=self._name)
-        else:
-            # Set here alone: an answer that was long on its way must not put the next trial off.
-            self._next_trial = time.monotonic() + self._open_seconds
-            log.warning("circuit.opened", outside=self._name, failures=self._failures)
 
 
 class Client:

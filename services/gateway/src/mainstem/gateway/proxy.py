@@ -19,7 +19,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope, Send
 
 from mainstem.common import telemetry
-from mainstem.common.client import Breaker
+from mainstem.common.breaker import Breaker
 from mainstem.common.errors import BadGatewayError, BadRequestError, GatewayTimeoutError, MainstemError
 from mainstem.common.requests import REQUEST_ID
 from mainstem.gateway.body import ClientGoneError, IncomingBody, IncompleteBodyError

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import structlog
 
 from mainstem.common import telemetry
-from mainstem.common.client import Answer, CircuitOpenError, Client, NoAnswerError, NotReachedError
+from mainstem.common.breaker import CircuitOpenError
+from mainstem.common.client import Answer, Client, NoAnswerError, NotReachedError
 from mainstem.sync.difference import Row, Tables
 from mainstem.sync.platforms import acoustic_columns as columns
 from mainstem.sync.platforms import acoustic_xml as xml
