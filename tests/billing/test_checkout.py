@@ -1,5 +1,6 @@
 """Checkout: the rules, texts and codes of Zed's `POST /billing/subscriptions`."""
 
+import json
 from typing import Any
 
 import httpx
@@ -245,6 +246,23 @@ async def test_a_customer_that_was_deleted_at_stripe_is_replaced(
     assert await url_of(client)
     (account,) = await world.rows("SELECT stripe_customer_id FROM billing.account")
     assert account["stripe_customer_id"] != customer["id"]
+
+
+async def test_a_session_without_a_page_is_told_as_it_is(
+    world: BillingWorld, client: httpx.AsyncClient
+) -> None:
+    await register(client)
+    session = {
+        "id": "cs_test_1",
+        "status": "open",
+        "url": None,
+        "subscription": None,
+        "expires_at": world.stripe.now + DAY,
+    }
+    body = json.dumps(session)
+    world.break_(Kind.STATUS, "/v1/checkout/sessions$", method="POST", status=200, body=body)
+    world.break_(Kind.STATUS, "/v1/checkout/sessions/cs_test_1", status=200, body=body)
+    assert told(await buy(client)) == (500, "no checkout session URL")
 
 
 async def test_stripe_away_is_a_503_that_says_when_to_come_again(

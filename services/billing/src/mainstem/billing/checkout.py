@@ -19,6 +19,7 @@ from mainstem.billing.policies import Stage, is_active, is_overdue, stage
 from mainstem.billing.prices import Price
 from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Claim, Reservation, Wanted
 from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.common import telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import DATABASE_ERRORS, Transactions
 from mainstem.common.errors import ConflictError, MainstemError, PaymentRequiredError, UnavailableError
@@ -29,9 +30,13 @@ LEASE_SECONDS = 30.0
 
 HAS_ONE = "user already has an active subscription"
 OVERDUE = "user has overdue invoices"
+NO_URL = "no checkout session URL"
 PENDING = "the payment of the last checkout is still pending"
 
 log = structlog.get_logger()
+opened = telemetry.meter().create_counter(
+    "mainstem_checkout_sessions_opened", description="Checkout sessions that a reservation got."
+)
 
 
 @dataclass(frozen=True)
@@ -117,9 +122,10 @@ class Checkout:
             raise ConflictError(PENDING)
         if now is Stage.OPEN:
             if one.price == price.id:
-                return one.url
+                return _url(one)
             now = Stage.EXPIRED
             if not await self._expire(one):
+                await asyncio.sleep(POLL_SECONDS)
                 return None
         async with self._database.transaction() as connection:
             ended = DONE if now is Stage.DONE else EXPIRED
@@ -173,6 +179,7 @@ class Checkout:
             session = await self._find_or_renew(account, one, asked, lease, error)
         async with self._database.transaction() as connection:
             await reservations.open_with(connection, lease, one, session, self._clock.now())
+        opened.add(1)
 
     async def _find_or_renew(
         self,
@@ -233,3 +240,9 @@ class Checkout:
         except (LeaseLostError, *DATABASE_ERRORS) as lost:
             if not isinstance(error, MainstemError):
                 log.info("reservation.release_failed", reservation=str(one.id), error=type(lost).__name__)
+
+
+def _url(one: Reservation) -> str:
+    if not one.url:
+        raise MainstemError(NO_URL)
+    return one.url

@@ -29,6 +29,9 @@ LIMIT = 10
 TOO_OLD = "too old to repeat: Stripe has forgotten its key"
 
 log = structlog.get_logger()
+settled = telemetry.meter().create_counter(
+    "mainstem_operations_settled", description="Operations at providers that were done, or refused for good."
+)
 
 
 class Operations:
@@ -120,6 +123,7 @@ class Operations:
             now = self._clock.now()
             await queue.end(connection, lease, one, error=error, now=now)
             written = await hints.write(connection, told, now)
+        settled.add(1, {"kind": one.kind, "outcome": "done" if error is None else "failed"})
         if written:
             self._wake_ingest()
         return written

@@ -39,7 +39,7 @@ NEED_SUBSCRIPTION = frozenset({Intent.CANCEL, Intent.STOP_CANCELLATION})
 
 @dataclass(frozen=True, slots=True)
 class Visit:
-    """A wish of an account: `subscription` by Stripe's id, `return_url` for the way back."""
+    """A wish of an account: `subscription` by Stripe's id, `return_url` for the way back, if there is one."""
 
     intent: Intent
     subscription: str | None
@@ -74,13 +74,9 @@ class Portal:
         if visit.intent is Intent.STOP_CANCELLATION and subscription is not None:
             await self._stop_cancellation(account, subscription.id)
             return None
-        session = await self._stripe.create_portal_session(
-            {
-                "customer": account.customer,
-                "return_url": visit.return_url,
-                **_flow(visit, subscription),
-            }
-        )
+        back = {"return_url": visit.return_url} if visit.return_url else {}
+        wanted = {"customer": account.customer, **back, **_flow(visit, subscription)}
+        session = await self._stripe.create_portal_session(wanted)
         url: str = session["url"]
         return url
 
@@ -116,11 +112,13 @@ def _flow(visit: Visit, subscription: Subscription | None) -> Mapping[str, Any]:
 
     Source: https://docs.stripe.com/customer-management/portal-deep-links
     """
-    after = {"type": "redirect", "redirect": {"return_url": visit.return_url}}
+    flow: dict[str, Any]
     if visit.intent is Intent.CANCEL and subscription is not None:
-        which = {"subscription": subscription.id}
-        flow = {"type": "subscription_cancel", "subscription_cancel": which, "after_completion": after}
-        return {"flow_data": flow}
-    if visit.intent is Intent.UPDATE_PAYMENT_METHOD:
-        return {"flow_data": {"type": "payment_method_update", "after_completion": after}}
-    return {}
+        flow = {"type": "subscription_cancel", "subscription_cancel": {"subscription": subscription.id}}
+    elif visit.intent is Intent.UPDATE_PAYMENT_METHOD:
+        flow = {"type": "payment_method_update"}
+    else:
+        return {}
+    if visit.return_url:
+        flow["after_completion"] = {"type": "redirect", "redirect": {"return_url": visit.return_url}}
+    return {"flow_data": flow}
