@@ -137,7 +137,7 @@ def list_words(modules: Sequence[Module], problems: Sequence[Problem]) -> dict[s
     by_name = {(one.module.service, one.kind.__name__): one for one in problems}
     words: dict[str, set[Words]] = defaultdict(set)
     for module in modules:
-        for call in module.calls():
+        for call in module.calls:
             problem = _made(module, call, by_name)
             if problem is not None:
                 for text in filter(_says_something, module.texts(call.args[0])):

@@ -61,7 +61,7 @@ def list_events(modules: Sequence[Module]) -> list[Logged]:
 
 def _logged(module: Module) -> Iterator[tuple[str, str, set[str]]]:
     """Yield each name that a call may log, with its level and fields."""
-    for call in module.calls():
+    for call in module.calls:
         level = _level(module, call)
         if level is None:
             continue

@@ -70,7 +70,7 @@ def list_metrics(modules: Sequence[Module]) -> list[Metric]:
 
 
 def _creations(module: Module) -> Iterator[ast.Call]:
-    return (call for call in module.calls() if name_of(call.func) in KINDS)
+    return (call for call in module.calls if name_of(call.func) in KINDS)
 
 
 def _metric(module: Module, call: ast.Call) -> Metric:
@@ -94,7 +94,7 @@ def _labels(module: Module, creation: ast.Call) -> Iterator[str]:
     """Yield the attributes with which the instrument is used in its module."""
     statement = module.owners[creation]
     targets = [name_of(target) for target in getattr(statement, "targets", [])]
-    for call in module.calls():
+    for call in module.calls:
         function = call.func
         is_used = isinstance(function, ast.Attribute) and name_of(function.value) in targets
         if is_used and name_of(function) in RECORDING:

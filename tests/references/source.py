@@ -6,8 +6,8 @@ function in the same file; what cannot be followed stays as it is.
 
 import ast
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -18,10 +18,11 @@ UNKNOWN = "…"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-def list_modules() -> list["Module"]:
-    """Return the files of `common` and of the services, in one order."""
+@cache
+def list_modules() -> tuple["Module", ...]:
+    """Return the files of `common` and of the services, in one order; each is parsed once a process."""
     found = [path for place in PLACES for folder in ROOT.glob(place) for path in folder.rglob("*.py")]
-    return [Module(path) for path in sorted(found)]
+    return tuple(Module(path) for path in sorted(found))
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,6 @@ class Module:
     """One file, parsed when it is first asked."""
 
     path: Path
-    _known: dict[str, list[ast.expr]] = field(default_factory=dict, repr=False)
 
     @property
     def dotted(self) -> str:
@@ -57,10 +57,11 @@ class Module:
         """By node: the node that it stands in."""
         return {child: node for node in ast.walk(self.tree) for child in ast.iter_child_nodes(node)}
 
-    def calls(self) -> Iterator[ast.Call]:
-        """Yield its calls, as they stand in the file."""
+    @cached_property
+    def calls(self) -> list[ast.Call]:
+        """Its calls, as they stand in the file."""
         found = [node for node in ast.walk(self.tree) if isinstance(node, ast.Call)]
-        yield from sorted(found, key=lambda node: (node.lineno, node.col_offset))
+        return sorted(found, key=lambda node: (node.lineno, node.col_offset))
 
     def function_of(self, node: ast.AST) -> Function | None:
         """Return the innermost function that the node stands in, or None."""
@@ -71,7 +72,7 @@ class Module:
 
     def calls_of(self, function: Function) -> list[ast.Call]:
         """Return the calls of a function in this file, by its name."""
-        return [call for call in self.calls() if name_of(call.func) == function.name]
+        return [call for call in self.calls if name_of(call.func) == function.name]
 
     def leaves(
         self, expression: ast.expr, bound: ast.Call | None = None, seen: frozenset[int] = frozenset()
