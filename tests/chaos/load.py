@@ -4,11 +4,12 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import ClassVar
 
 from tests.chaos.callers import Application, RefusedError, Seller
+from tests.chaos.pace import Pace
 from tests.chaos.people import FIELDS, Customer, Person, a_person
+from tests.chaos.shop import Catalogue
 from tests.chaos.tables import Tables
 
 ACTORS = 8
@@ -16,71 +17,6 @@ COUNTRIES = ("de", "fr", "us", "jp")
 CARDS = ("pm_card_visa", "pm_card_visa", "pm_card_mastercard", "pm_card_chargeCustomerFail")
 MIRRORED_SECONDS = 5.0
 MOST_ITEMS = 4
-PAUSE_SECONDS = 0.1
-
-
-@dataclass(frozen=True)
-class Catalogue:
-    """What is sold: prices by week, several of a product, and some by day, which renew soon."""
-
-    products: Sequence[str]
-    weekly: Sequence[str]
-    daily: Sequence[str]
-
-
-async def open_shop(seller: Seller) -> Catalogue:
-    """Make the products and their prices."""
-    products, weekly, daily = [], [], []
-    for number in range(4):
-        product = (await seller.post("/v1/products", {"name": f"Product {number}"}))["id"]
-        products.append(product)
-        weekly += [await _price(seller, product, amount, "week") for amount in (499, 999)]
-        daily.append(await _price(seller, product, 99, "day"))
-    return Catalogue(products, weekly, daily)
-
-
-async def _price(seller: Seller, product: str, amount: int, interval: str) -> str:
-    price = {
-        "product": product,
-        "currency": "usd",
-        "unit_amount": amount,
-        "recurring": {"interval": interval},
-    }
-    return str((await seller.post("/v1/prices", price))["id"])
-
-
-class Pace:
-    """Lets the actors go on as fast as makes so many events in so much time."""
-
-    def __init__(self, events: int, seconds: float) -> None:
-        self._events = events
-        self._seconds = seconds
-        self._began = asyncio.get_running_loop().time()
-        self._made = 0
-        self._is_over = False
-        self.reached = asyncio.Event()
-
-    def take_note(self, made: int) -> None:
-        """Take note of how many events there are."""
-        self._made = made
-        if made >= self._events:
-            self.reached.set()
-
-    async def turn(self) -> None:
-        """Return when it is time for one thing more."""
-        # Also the first time: nobody hurries when the count is old, as it is while Postgres is away.
-        await asyncio.sleep(PAUSE_SECONDS)
-        while self._is_ahead:  # noqa: ASYNC110 -- it is time that is waited for
-            await asyncio.sleep(PAUSE_SECONDS)
-
-    @property
-    def _is_ahead(self) -> bool:
-        passed = (asyncio.get_running_loop().time() - self._began) / self._seconds
-        return not self._is_over and self._made > self._events * passed
-
-    def end(self) -> None:
-        """Keep nobody waiting any more."""
-        self._is_over = True
 
 
 class Actor:

@@ -12,11 +12,13 @@ from tests.chaos.callers import Application, Seller, open_callers
 from tests.chaos.comparison import Comparison, compare
 from tests.chaos.control import Control, open_control
 from tests.chaos.faults import Storm
-from tests.chaos.load import ACTORS, Actor, Load, Pace, open_shop
+from tests.chaos.load import ACTORS, Actor, Load
 from tests.chaos.oracle import Holdings
+from tests.chaos.pace import Pace
 from tests.chaos.quiet import NotQuietError, until_quiet, until_ready
 from tests.chaos.report import Progress, Report
 from tests.chaos.schedule import plan
+from tests.chaos.shop import open_shop
 from tests.chaos.tables import Tables
 
 from mainstem.sandbox.launcher import Launcher
