@@ -109,6 +109,50 @@ def test_who_is_there_is_who_is_named_and_of_whom_a_state_is_told() -> None:
     }
 
 
+def test_what_is_given_holds_for_every_row_that_says_nothing_else() -> None:
+    rows = case.read("x", checkout({"overdue": False}, {}, overdue=True, billing_customer="cus_1")).rows
+    assert [row.content["overdue"] for row in rows] == [False, True]
+    assert [row.content["billing_customer"] for row in rows] == ["cus_1", "cus_1"]
+
+
+def test_what_is_given_for_every_row_is_told_of_the_first_rows_user() -> None:
+    bodies = [{"body": {"github_user_id": number}} for number in (1, 2)]
+    assert case.read("x", checkout(*bodies, billing_customer="cus_1")).users.keys() == {1}
+    assert case.read("x", checkout(*bodies)).users.keys() == set()
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, []),
+        ({"active_subscription": True}, [{"status": "active"}]),
+        ({"active_subscriptions": 2}, [{"status": "active"}] * 2),
+        ({"overdue": True}, [{"status": "past_due"}]),
+        ({"billing_subscriptions": ["sub_1"]}, [{"stripe_subscription_id": "sub_1"}]),
+        ({"subscriptions": [{"id": 1}], "overdue": True}, [{"id": 1}]),
+    ],
+)
+def test_subscriptions_are_told_in_several_ways(row: dict[str, Any], expected: list[Any]) -> None:
+    assert case.subscriptions_of(row) == expected
+
+
+@pytest.mark.parametrize(
+    ("row", "expected"),
+    [
+        ({}, "Bearer ours"),
+        ({"auth": "admin token"}, "Bearer ours"),
+        ({"auth": "none"}, None),
+        ({"authorization": None}, None),
+        ({"header": "token <api_token>"}, "Bearer ours"),
+        ({"authorization": "<api_token>"}, "ours"),
+        ({"authorization": "token wrong"}, "Bearer wrong"),
+        ({"authorization": "Basic x"}, "Basic x"),
+    ],
+)
+def test_credentials_are_sent_as_oauth_has_them(row: dict[str, Any], expected: str | None) -> None:
+    assert case.authorization_of(row, "ours") == expected
+
+
 def test_a_row_without_a_request_is_no_case() -> None:
     with pytest.raises(CaseError):
         case.read("x", {"area": "zed_http", "kind": "http", "table": [{"body": {}}]})
@@ -133,6 +177,7 @@ def test_a_row_without_a_request_is_no_case() -> None:
         ),
         ({"area": "zed_http", "kind": "http"}, "no rows and no steps"),
         (checkout({"body": {}, "moon": "full"}), "sets the unknown condition moon"),
+        (checkout({"body": {}, "subscriptions": [{"moon": 1}]}), "says the unknown moon of a subscription"),
         (checkout({"body": {}}, pages=[]), "gives the unknown pages"),
         (checkout({"body": {}}, endpoint="POST /billing/moon"), "needs POST /billing/moon, which does not"),
     ],

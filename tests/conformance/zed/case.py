@@ -15,19 +15,27 @@ CONDITIONS = frozenset(
         "active_subscription",
         "active_subscriptions",
         "subscriptions",
+        "billing_subscriptions",
         "overdue",
         "stripe_configured",
     }
 )
-"""What a row may say of the state before it."""
+"""What a row may say of the state before it, and what is given for every row that does not."""
 
-SAID = frozenset({"op", "request", "method", "path", "query", "body", "authorization"})
+OF_A_SUBSCRIPTION = frozenset(
+    {"id", "stripe_subscription_id", "stripe_id", "status", "cancel_at", "customer", "stripe_customer_id"}
+)
+CREDENTIALS = ("authorization", "auth", "header")
+NO_CREDENTIALS = (None, "", "none", "absent", "missing")
+OUR_TOKEN = ("<api_token>", "<ADMIN_TOKEN>", "admin token")
+
+SAID = frozenset({"op", "endpoint", "request", "method", "path", "query", "body", *CREDENTIALS})
 EXPECTED = frozenset({"status", "msg", "expect"})
 TOLD = frozenset({"profile", "note", "notes"})
-GIVEN = frozenset({"endpoint", "auth", "user", "users", "now"})
+GIVEN = frozenset({"endpoint", "auth", "users", "now", *CONDITIONS})
 STATUS_COLUMNS = frozenset({"stripe", "local", "active_seed", "active_shipped", "cancelable"})
 
-ABOUT_A_USER = ("billing_customer", "active_subscription", "active_subscriptions", "subscriptions", "overdue")
+ABOUT_A_USER = CONDITIONS - {"user", "stripe_configured"}
 """Conditions that hold of a user only, who is there even where nothing else says so."""
 
 
@@ -78,7 +86,7 @@ def requests_of(content: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         CaseError: one has none.
     """
     for row in _rows_of(content):
-        line = row.get("request") or content.get("given", {}).get("endpoint") or ""
+        line = row.get("request") or row.get("endpoint") or content.get("given", {}).get("endpoint") or ""
         if "path" in row:
             line = f"{row.get('method', 'GET')} {row['path']}"
         method, blank, path = line.partition(" ")
@@ -109,16 +117,44 @@ def github_id(row: Mapping[str, Json]) -> int | None:
     return asked if isinstance(asked, int) else None
 
 
+def subscriptions_of(row: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
+    """Return what a row says of subscriptions; each whose customer is another one is a stranger's."""
+    found = row.get("subscriptions") or row.get("billing_subscriptions")
+    if found:
+        return [one if isinstance(one, Mapping) else {"stripe_subscription_id": one} for one in found]
+    count = int(row.get("active_subscriptions") or row.get("active_subscription") or 0)
+    if not count and row.get("overdue"):
+        return [{"status": "past_due"}]
+    return [{"status": "active"}] * count
+
+
+def authorization_of(row: Mapping[str, Json], token: str) -> str | None:
+    """Return the header `Authorization` of a row's request, None if it has none.
+
+    Tokens are OAuth's here, so that `token X` is sent as `Bearer X`.
+    """
+    name = next((name for name in CREDENTIALS if name in row), None)
+    if name is None or row[name] == "admin token":
+        return f"Bearer {token}"
+    if row[name] in NO_CREDENTIALS:
+        return None
+    given: str = row[name]
+    for ours in OUR_TOKEN:
+        given = given.replace(ours, token)
+    return given.replace("token ", "Bearer ", 1)
+
+
 def _rows_of(content: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
-    return [*content.get("table", []), *content.get("steps", [])]
+    given = {name: value for name, value in content.get("given", {}).items() if name in CONDITIONS}
+    return [{**given, **row} for row in (*content.get("table", []), *content.get("steps", []))]
 
 
 def _users(content: Mapping[str, Json]) -> dict[int, User]:
     """Return who is there: those that are named, and those of whom a state is told."""
-    given = content.get("given", {})
-    named = [*given.get("users", []), *([given["user"]] if given.get("user") else [])]
+    named = content.get("given", {}).get("users", [])
     found = {user["github_user_id"]: _user(user["github_user_id"], user) for user in named}
-    for row in _rows_of(content):
+    # What is given for every row is told of the first row's user.
+    for row in (*_rows_of(content)[:1], *content.get("table", []), *content.get("steps", [])):
         number = github_id(row)
         if number is None or number in found:
             continue

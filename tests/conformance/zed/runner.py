@@ -1,6 +1,6 @@
 """Running one case: each row's state is brought about, its request sent, and the answer compared."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -9,7 +9,15 @@ from tests.conformance.case import CaseError
 from tests.conformance.comparison import differs
 from tests.conformance.stage import Stage
 from tests.conformance.zed import calls, deviations
-from tests.conformance.zed.case import ABOUT_A_USER, Row, User, ZedCase, github_id
+from tests.conformance.zed.case import (
+    ABOUT_A_USER,
+    Row,
+    User,
+    ZedCase,
+    authorization_of,
+    github_id,
+    subscriptions_of,
+)
 from tests.conformance.zed.shop import KIND, Shop
 
 Json = Any
@@ -59,15 +67,20 @@ class Runner:
         content, number = row.content, github_id(row.content)
         if content.get("stripe_configured") is False:
             await self._register_unconfigured()
-        if number is None or not any(content.get(name) for name in ABOUT_A_USER):
+        is_known = number in self._case.users
+        if number is None or not is_known or not any(content.get(name) for name in ABOUT_A_USER):
             return
         customer = await self._shop.add_customer(number, self._case.users[number])
         if isinstance(content.get("billing_customer"), str):
             self._names[content["billing_customer"]] = customer
         if content.get("overdue"):
             self._shop.owe(customer)
-        for told in _subscriptions(content):
-            await self._add_subscription(customer, told)
+        for told in subscriptions_of(content):
+            owner = told.get("customer") or told.get("stripe_customer_id")
+            if owner in (None, content.get("billing_customer")):
+                await self._add_subscription(customer, told)
+            else:
+                await self._add_subscription(await self._shop.add_stranger(), told)
         await self._shop.settle()
 
     async def _register_unconfigured(self) -> None:
@@ -98,11 +111,9 @@ class Runner:
         return difference
 
     async def _spoken(self, stage: Stage, row: Row) -> dict[str, Json]:
-        """Return what a request says: tokens are OAuth's, and subscriptions have Stripe's ids."""
-        headers = {"Authorization": f"Bearer {await stage.token()}"}
-        if "authorization" in row.content:
-            given = row.content["authorization"]
-            headers = {} if given is None else {"Authorization": given.replace("token ", "Bearer ", 1)}
+        """Return what a request says, with Stripe's ids for subscriptions."""
+        authorization = authorization_of(row.content, await stage.token())
+        headers = {} if authorization is None else {"Authorization": authorization}
         said = {**(row.content.get("query") or {})}
         body = row.content.get("body")
         if row.method in HTTP_METHODS_WITH_QUERY:
@@ -171,17 +182,6 @@ class Runner:
         if bought.status_code != expected:
             return f"{row['stripe']}: buying answered {bought.status_code}, {int(expected)} expected"
         return None
-
-
-def _subscriptions(content: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
-    """Return what a row says of its user's subscriptions."""
-    if content.get("subscriptions"):
-        found: Sequence[Mapping[str, Json]] = content["subscriptions"]
-        return found
-    count = int(content.get("active_subscriptions") or content.get("active_subscription") or 0)
-    if not count and content.get("overdue"):
-        return [{"status": "past_due"}]
-    return [{"status": "active"}] * count
 
 
 async def _register(stage: Stage, number: int, user: User) -> None:

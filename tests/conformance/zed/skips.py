@@ -8,10 +8,12 @@ from tests.conformance.zed.case import (
     CONDITIONS,
     EXPECTED,
     GIVEN,
+    OF_A_SUBSCRIPTION,
     SAID,
     TOLD,
     is_status_table,
     requests_of,
+    subscriptions_of,
 )
 
 Json = Any
@@ -57,6 +59,9 @@ def _unknown_conditions(content: Mapping[str, Json]) -> Iterator[str]:
     known = CONDITIONS | SAID | EXPECTED | TOLD
     for row in (*content.get("table", []), *content.get("steps", [])):
         yield from (f"sets the unknown condition {name}" for name in sorted(row.keys() - known))
+        for one in subscriptions_of(row):
+            unknown = sorted(one.keys() - OF_A_SUBSCRIPTION)
+            yield from (f"says the unknown {name} of a subscription" for name in unknown)
 
 
 def _missing_routes(content: Mapping[str, Json]) -> Iterator[str]:
