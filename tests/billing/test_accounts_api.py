@@ -40,6 +40,8 @@ async def test_who_was_not_registered_is_not_found(client: httpx.AsyncClient) ->
         ("fxa_id/a", b"{}"),
         ("fxa_id/a", b'{"email": "no address"}'),
         ("fxa_id/a", b'{"email": "a@example.com", "login": ""}'),
+        ("fxa_id/a", b'{"email": "a\\u0000@example.com"}'),
+        ("fxa_id/a", b'{"email": "a@example.com", "login": "a\\u0000"}'),
         ("FXA/a", b'{"email": "a@example.com"}'),
         ("fxa_id/%00", b'{"email": "a@example.com"}'),
     ],

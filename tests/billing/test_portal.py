@@ -109,6 +109,8 @@ async def test_a_card_is_changed_and_the_way_back_is_the_callers(
         "javascript:alert(1)",
         "https://pay.example.com\\@evil.example.net/",
         "https://[",
+        "https://pay.example.com/\n",
+        f"{PUBLIC}/a b",
     ],
 )
 async def test_nobody_is_sent_to_an_origin_that_is_not_ours(

@@ -1,5 +1,6 @@
 """People who come back from a checkout: the mirror is brought up to date at once, and what is so is said."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,6 +17,9 @@ from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
 from mainstem.common.hints import Written
+
+LOOK_SECONDS = 6.0
+"""How long somebody waits for Stripe's word, before they are told that we do not know."""
 
 log = structlog.get_logger()
 
@@ -71,11 +75,12 @@ class Arrivals:
         if one is None:
             return Arrival(State.UNKNOWN)
         try:
-            session = await self._stripe.get_session(session_id)
-        except OutcomeUnknownError:
+            async with asyncio.timeout(LOOK_SECONDS):
+                session = await self._stripe.get_session(session_id)
+        except (OutcomeUnknownError, TimeoutError):
             return Arrival(State.UNREACHABLE)
         except RefusedError as error:
-            log.warning("arrival.refused", session=session_id, reason=error.reason)
+            log.warning("arrival.refused", reservation=str(one.id), reason=error.reason)
             return Arrival(State.UNKNOWN if error.code == MISSING else State.UNREACHABLE)
         return await self._say(one, session)
 

@@ -145,7 +145,7 @@ class Checkout:
         try:
             await self._stripe.expire_session(one.session_id or "")
         except RefusedError as error:
-            log.info("session.expiry_refused", session=one.session_id, reason=error.reason)
+            log.info("session.expiry_refused", reservation=str(one.id), reason=error.reason)
             return False
         return True
 

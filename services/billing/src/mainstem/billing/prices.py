@@ -1,5 +1,6 @@
 """What is sold: the configured prices, looked up at Stripe and remembered for a while."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,10 +8,12 @@ from dataclasses import dataclass
 import structlog
 
 from mainstem.billing.stripe import MISSING, Object, RefusedError, Stripe
-from mainstem.common.errors import FieldError, InvalidError, NotSupportedError
+from mainstem.common.errors import FieldError, InvalidError, NotSupportedError, UnavailableError
 
 REMEMBERED_SECONDS = 300.0
 """A lookup key can be given to another price at any time."""
+
+LOOK_SECONDS = 4.0
 
 log = structlog.get_logger()
 
@@ -37,6 +40,7 @@ class Prices:
         Raises:
             InvalidError: it is none of those that are sold.
             NotSupportedError: nothing is sold, or Stripe has no such price.
+            UnavailableError: Stripe did not tell in time.
         """
         if not self._configured:
             raise NotSupportedError("not supported")
@@ -49,9 +53,16 @@ class Prices:
         known = self._remembered.get(name)
         if known is None or known[0] < time.monotonic():
             # Only what was found is remembered: a price that is made later is found then.
-            known = (time.monotonic() + REMEMBERED_SECONDS, await self._look_up(name))
+            known = (time.monotonic() + REMEMBERED_SECONDS, await self._look_up_in_time(name))
             self._remembered[name] = known
         return known[1]
+
+    async def _look_up_in_time(self, name: str) -> Price:
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                return await self._look_up(name)
+        except TimeoutError:
+            raise UnavailableError("Stripe did not answer", headers={"Retry-After": "2"}) from None
 
     async def _look_up(self, name: str) -> Price:
         found = await self._by_id(name) if name.startswith("price_") else await self._by_key(name)

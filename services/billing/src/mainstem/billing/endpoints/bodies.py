@@ -55,7 +55,7 @@ class _OfSomebody(_Body):
 class Registration(_Body):
     """What an application says of whom it sells to."""
 
-    email: Annotated[Text, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
+    email: Annotated[Text, Field(pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
     login: Annotated[Text, Field(max_length=200)] | None = None
 
 
@@ -70,7 +70,7 @@ class Management(_OfSomebody):
 
     intent: Intent
     subscription_id: Text | None = None
-    redirect_to: Annotated[StrictStr, Field(max_length=2048)] | None = None
+    redirect_to: Annotated[StrictStr, Field(max_length=2048, pattern=r"^[\x21-\x7e]+$")] | None = None
 
 
 class OwnerQuery(_Body):
