@@ -70,6 +70,14 @@ async def test_what_is_taken_from_a_role_is_taken_from_the_tokens_of_its_clients
     assert (await gateway.http.get(CONTACT, headers=bearer)).status_code == 403
 
 
+async def test_a_role_that_is_changed_keeps_what_is_said_of_it(gateway: Gateway) -> None:
+    role = new_role("contacts:read")
+    await put(gateway.pool, role, Role(role.name, "", frozenset({"billing:read"})))
+    async with gateway.pool.transaction() as connection:
+        (found,) = [one for one in await roles.list_all(connection) if one.name == role.name]
+    assert found == Role(role.name, role.description, frozenset({"billing:read"}))
+
+
 async def test_a_client_that_is_replaced_has_the_roles_it_was_given_last(gateway: Gateway) -> None:
     one, other = new_role("contacts:read"), new_role("billing:read")
     await put(gateway.pool, one, other)

@@ -148,7 +148,7 @@ def set_role(name: str, /, *, scope: Scopes, description: str = "") -> None:
     Args:
         name: small letters, digits and _- only.
         scope: what it allows; once for each, all of them.
-        description: what it is for.
+        description: what it is for; if it exists, what is said of it stays unless given.
     """
     role = Role(roles.known_name(name), description, frozenset(roles.known_scopes(scope)))
     _run(lambda connection: roles.put(connection, role))

@@ -57,12 +57,14 @@ async def list_all(connection: Connection) -> list[Role]:
 async def put(connection: Connection, role: Role) -> None:
     """Store the role as it is given, in place of one of that name. Safe to repeat.
 
+    An empty description leaves the one that is there.
     Its clients may ask for what is new in their next token, and lose what is gone within ten seconds.
     """
     await connection.execute(
         """
         INSERT INTO gateway.role (name, description) VALUES ($1, $2)
-        ON CONFLICT (name) DO UPDATE SET description = excluded.description
+        ON CONFLICT (name) DO UPDATE
+          SET description = coalesce(nullif(excluded.description, ''), role.description)
         """,
         role.name,
         role.description,
