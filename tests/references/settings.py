@@ -13,12 +13,14 @@ from tests.charts.schema import OF_THE_SANDBOX, SET_BY_THE_CHART, SETTINGS
 from tests.references.markdown import code, page, table
 from tests.references.source import UNKNOWN, Module, name_of
 
-from mainstem.common.settings import ServiceSettings
+from mainstem.common.settings import Settings
+from mainstem.sandbox.world import WorldSettings
 
 TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "file"}
 BOUNDS: dict[type, str] = {Ge: "≥ {0.ge:g}", Gt: "> {0.gt:g}", Le: "≤ {0.le:g}", Lt: "< {0.lt:g}"}
 
-BESIDE = "These are read by libraries, by the wrapper or by the sandbox, and not through a class of settings."
+WORLD = "It is told the services' own credentials, so that both sides agree; `./just up` sets all of these."
+BESIDE = "These are read by libraries, by the wrapper or by a launcher, and not through a class of settings."
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,8 @@ def write(modules: Sequence[Module], opening: str, environment: Mapping[str, str
     for service in sorted(SETTINGS):
         own = [one for one, services in readers.items() if service in services and services != everyone]
         sections.append((f"Read by {service}", table(heading, map(_row, own)) if own else ["Nothing more."]))
+    world = map(_row, list_settings(WorldSettings))
+    sections.append(("Read by the sandbox's world", [WORLD, "", *table(heading, world)]))
     named = [[code(name), means] for name, means in sorted(environment.items())]
     return page(
         "Settings", opening, [*sections, ("Beside these", [BESIDE, "", *table(("name", "means"), named)])]
@@ -61,7 +65,7 @@ def _readers() -> dict[Setting, set[str]]:
     return readers
 
 
-def list_settings(settings: type[ServiceSettings]) -> list[Setting]:
+def list_settings(settings: type[Settings]) -> list[Setting]:
     """Return what a class of settings reads, in its order.
 
     Raises:
