@@ -178,6 +178,10 @@ def test_a_row_without_a_request_is_no_case() -> None:
         ({"area": "zed_http", "kind": "http"}, "no rows and no steps"),
         (checkout({"body": {}, "moon": "full"}), "sets the unknown condition moon"),
         (checkout({"body": {}, "subscriptions": [{"moon": 1}]}), "says the unknown moon of a subscription"),
+        (
+            checkout({"body": {}, "expect": {"stripe_calls": ["a call"]}}),
+            "expects a call in an unknown form: a",
+        ),
         (checkout({"body": {}}, pages=[]), "gives the unknown pages"),
         (checkout({"body": {}}, endpoint="POST /billing/moon"), "needs POST /billing/moon, which does not"),
     ],
@@ -187,6 +191,8 @@ def test_what_cannot_be_run_is_skipped_with_its_reason(content: dict[str, Any], 
 
 
 def test_what_can_be_run_is_run() -> None:
+    own = {"request": "POST /billing/subscriptions", "body": {}, "status": 422}
+    assert reason({"area": "zed_http", "kind": "http", "table": [own]}) is None
     assert reason(checkout({"body": {}, "status": 422})) is None
     assert (
         reason({"area": "zed_http", "kind": "http", "steps": [{"request": "GET /billing/subscriptions"}]})

@@ -1,9 +1,11 @@
 """Why a case of this format is not run: what it needs does not exist here, or not yet; pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from tests.conformance.case import CaseError
 from tests.conformance.skips import is_served
+from tests.conformance.zed import calls
 from tests.conformance.zed.case import (
     CONDITIONS,
     EXPECTED,
@@ -48,10 +50,14 @@ def _reasons(content: Mapping[str, Json]) -> Iterator[str]:
     yield from _unknown_conditions(content)
     if not content.get("table") and not content.get("steps"):
         yield "no rows and no steps"
-    elif "endpoint" not in content.get("given", {}) and "table" in content:
+    try:
+        requests = [*requests_of(content)]
+    except CaseError:
         yield f"a table about {area} that no request shows"
-    else:
-        yield from _missing_routes(content)
+        return
+    for method, path in requests:
+        if not is_served({"method": method, "path": path}):
+            yield f"needs {method} {path.partition('?')[0]}, which does not exist"
 
 
 def _unknown_conditions(content: Mapping[str, Json]) -> Iterator[str]:
@@ -62,9 +68,12 @@ def _unknown_conditions(content: Mapping[str, Json]) -> Iterator[str]:
         for one in subscriptions_of(row):
             unknown = sorted(one.keys() - OF_A_SUBSCRIPTION)
             yield from (f"says the unknown {name} of a subscription" for name in unknown)
+        yield from _unknown_calls((row.get("expect") or {}).get("stripe_calls", []))
 
 
-def _missing_routes(content: Mapping[str, Json]) -> Iterator[str]:
-    for method, path in requests_of(content):
-        if not is_served({"method": method, "path": path}):
-            yield f"needs {method} {path.partition('?')[0]}, which does not exist"
+def _unknown_calls(lines: Iterable[str]) -> Iterator[str]:
+    for line in lines:
+        try:
+            calls.read(line)
+        except ValueError:
+            yield f"expects a call in an unknown form: {line}"
