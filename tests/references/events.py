@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 from tests.references.markdown import code, codes, page, table
 from tests.references.source import Module, name_of
 
-LEVELS = {"debug": "debug", "info": "info", "warning": "warning", "error": "error", "exception": "error"}
+LEVELS = {
+    "debug": "debug",
+    "info": "info",
+    "warning": "warning",
+    "error": "error",
+    "exception": "error",
+    "critical": "critical",
+}
+"""By what logs it: how severe it is."""
+
 OF_EXCEPTIONS = {"exception", "frames"}
 """What telemetry says of an exception."""
 
@@ -75,15 +84,16 @@ def _logged(module: Module) -> Iterator[tuple[str, str, set[str]]]:
                 yield name, level, _fields(module, call, bound, level)
 
 
+def list_loggers(module: Module) -> set[str]:
+    """Return the names under which a module logs; a logger stands at its top and nowhere else."""
+    assigned = [node for node in module.tree.body if isinstance(node, ast.Assign)]
+    made = [node for node in assigned if name_of(getattr(node.value, "func", node.value)) == "get_logger"]
+    return {target.id for node in made for target in node.targets if isinstance(target, ast.Name)}
+
+
 def _level(module: Module, call: ast.Call) -> str | None:
     """Return at which level a call logs, if it does."""
-    loggers = {
-        target.id
-        for node in module.tree.body
-        if isinstance(node, ast.Assign) and "get_logger" in ast.unparse(node.value)
-        for target in node.targets
-        if isinstance(target, ast.Name)
-    }
+    loggers = list_loggers(module)
     function = call.func
     is_logger = isinstance(function, ast.Attribute) and name_of(function.value) in loggers
     return (

@@ -7,7 +7,7 @@ from prometheus_client import generate_latest
 from tests.charts.schema import SETTINGS
 from tests.references import events, metrics, settings
 from tests.references.pages import PAGES, read_meanings, writers
-from tests.references.source import list_modules
+from tests.references.source import list_modules, name_of
 
 EVENT = re.compile(r"[a-z][a-z0-9_]*\.([a-z][a-z0-9]*_)*(?P<verb>[a-z]+)")
 IRREGULAR = {"back", "begun", "lost", "sent"}
@@ -26,6 +26,15 @@ def test_a_reference_says_what_the_code_says(name: str) -> None:
 def test_every_log_event_has_a_meaning_and_no_meaning_is_left_over() -> None:
     logged = {one.name for one in events.list_events(list_modules())}
     assert logged == read_meanings()["events"].keys()
+
+
+def test_every_logger_stands_at_the_top_of_its_file_where_its_events_are_found() -> None:
+    made = {
+        one.short: [name_of(call.func) for call in one.calls].count("get_logger") for one in list_modules()
+    }
+    found = {one.short: len(events.list_loggers(one)) for one in list_modules()}
+    assert made == found
+    assert sum(found.values()) > 10
 
 
 def test_a_log_event_is_a_noun_and_a_past_verb() -> None:
