@@ -191,6 +191,16 @@ async def test_a_list_may_be_asked_for_by_any_owner(client: httpx.AsyncClient) -
     assert await listed(client, owner_kind="fxa_id", owner_value="person-1") == []
 
 
+async def test_a_customer_that_was_deleted_at_stripe_has_nothing_to_manage(
+    world: BillingWorld, client: httpx.AsyncClient
+) -> None:
+    await register(client)
+    await url_of(client)
+    (customer,) = world.held("customer")
+    await world.shop.sdk.v1.customers.delete_async(customer["id"])
+    assert told(await manage(client, "manage")) == (404, "billing customer not found")
+
+
 async def test_a_lost_answer_of_the_portal_costs_a_repeat(
     world: BillingWorld, client: httpx.AsyncClient, subscription: str
 ) -> None:

@@ -11,6 +11,7 @@ from billing_world import BillingWorld, buy, register, url_of
 
 from mainstem.billing.accounts import Account, find
 from mainstem.billing.shop import Shop
+from mainstem.billing.stripe import KEY_SECONDS
 from mainstem.common.database import Connection, Transactions, open_pool
 from mainstem.common.owner import Link
 from mainstem.sandbox.faults import Fault, Kind
@@ -81,6 +82,12 @@ async def until_asked(world: BillingWorld) -> None:
     async with asyncio.timeout(5):
         while not await world.rows("SELECT 1 FROM billing.reservation WHERE request IS NOT NULL"):  # noqa: ASYNC110 -- what happens elsewhere sets no event of ours
             await asyncio.sleep(0.02)
+
+
+def posts(world: BillingWorld) -> int:
+    """Return how often Stripe was asked to make a session."""
+    paths = [(one["method"], one["path"]) for one in world.stripe.stand_in.received()]
+    return sum(method == "POST" and path.endswith("/checkout/sessions") for method, path in paths)
 
 
 def assert_one_of_each(world: BillingWorld) -> None:
@@ -162,6 +169,23 @@ async def test_a_customer_whose_key_is_forgotten_is_found_again(
         await client.put("/billing/accounts/github_user_id/12345", json={"email": "b@example.com"})
     ).is_success
     await url_of(client)
+    assert_one_of_each(world)
+
+
+async def test_a_click_after_the_key_was_forgotten_looks_for_the_session_first(
+    world: BillingWorld, client: httpx.AsyncClient
+) -> None:
+    await register(client)
+    world.break_(Kind.LOSE_ANSWER, "/v1/checkout/sessions$", method="POST", remaining=None)
+    hasty = await world.serve(wait_seconds=0.5)
+    assert (await buy(hasty)).status_code == 503
+    world.stripe.faults.clear()
+    await expire_leases(world)
+    (lost,) = world.held("checkout.session")
+    asked = posts(world)
+    await world.stripe.move_to(world.stripe.now + KEY_SECONDS + 60)
+    assert await url_of(client) == lost["url"]
+    assert posts(world) == asked
     assert_one_of_each(world)
 
 

@@ -18,7 +18,7 @@ from mainstem.billing.customers import Customers
 from mainstem.billing.policies import Stage, is_active, is_overdue, stage
 from mainstem.billing.prices import Price
 from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Claim, Reservation, Wanted
-from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe, is_forgotten
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import DATABASE_ERRORS, Transactions
@@ -50,8 +50,8 @@ class Terms:
     lease_seconds: float = LEASE_SECONDS
 
 
-class _VanishedError(Exception):
-    """The customer is no more at Stripe: the next attempt makes another one."""
+class _RenewedError(Exception):
+    """This attempt certainly came to nothing, and what was in its way is gone: the next one may begin."""
 
 
 class Checkout:
@@ -157,7 +157,7 @@ class Checkout:
         except LeaseLostError:
             # Somebody else brings it on; what they come to is read next.
             log.info("reservation.lost", reservation=str(one.id))
-        except _VanishedError:
+        except _RenewedError:
             log.info("reservation.renewed", reservation=str(one.id))
         except BaseException as error:
             await self._let_go(one, lease, error)
@@ -171,6 +171,9 @@ class Checkout:
             asked = self._request(account, customer, one, price)
             async with self._database.transaction() as connection:
                 await reservations.request(connection, lease, one, asked, self._clock.now())
+        elif is_forgotten(one.requested_at or self._clock.now(), self._clock.now()):
+            await self._adopt(one, asked, lease)
+            return
         try:
             session = await self._stripe.create_session(asked, one.key)
         except (RefusedError, OutcomeUnknownError) as error:
@@ -180,6 +183,16 @@ class Checkout:
         async with self._database.transaction() as connection:
             await reservations.open_with(connection, lease, one, session, self._clock.now())
         opened.add(1)
+
+    async def _adopt(self, one: Reservation, asked: Mapping[str, Any], lease: Lease) -> None:
+        """Look for the session of an attempt whose key is forgotten: to ask again would make another."""
+        session = await self._stripe.find_session(asked["customer"], one.metadata)
+        async with self._database.transaction() as connection:
+            now = self._clock.now()
+            if session is None:
+                await reservations.renew(connection, lease, one, "forgotten", now)
+            else:
+                await reservations.open_with(connection, lease, one, session, now)
 
     async def _find_or_renew(
         self,
@@ -199,7 +212,7 @@ class Checkout:
         async with self._database.transaction() as connection:
             await reservations.renew(connection, lease, one, error.reason, self._clock.now())
         if is_vanished:
-            raise _VanishedError
+            raise _RenewedError
         raise error
 
     async def _check_stripe(self, customer: str) -> None:

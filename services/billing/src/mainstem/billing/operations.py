@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +10,7 @@ import structlog
 from mainstem.billing import queue
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.queue import Operation, Wish
-from mainstem.billing.stripe import KEY_SECONDS, PROVIDER, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError, RefusedError, Stripe, is_forgotten
 from mainstem.common import hints, telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
@@ -92,7 +91,7 @@ class Operations:
     async def _repeat(self, one: Operation, lease: Lease) -> None:
         with telemetry.span("operate", parent=one.traceparent, operation=str(one.id)):
             try:
-                if self._clock.now() - one.created_at > timedelta(seconds=KEY_SECONDS):
+                if is_forgotten(one.created_at, self._clock.now()):
                     await self._end(one, lease, error=TOO_OLD, livemode=None)
                 else:
                     await self._act(one, lease)

@@ -10,7 +10,7 @@ from mainstem.billing.accounts import Account
 from mainstem.billing.mirror import Subscription
 from mainstem.billing.operations import STOP_CANCELLATION, Operations
 from mainstem.billing.policies import is_active, is_cancelable
-from mainstem.billing.stripe import Stripe
+from mainstem.billing.stripe import MISSING, RefusedError, Stripe
 from mainstem.common import hints
 from mainstem.common.database import Transactions
 from mainstem.common.errors import ConflictError, NotFoundError
@@ -76,7 +76,13 @@ class Portal:
             return None
         back = {"return_url": visit.return_url} if visit.return_url else {}
         wanted = {"customer": account.customer, **back, **_flow(visit, subscription)}
-        session = await self._stripe.create_portal_session(wanted)
+        try:
+            session = await self._stripe.create_portal_session(wanted)
+        except RefusedError as error:
+            if (error.code, error.param) == (MISSING, "customer"):
+                # The next checkout makes another one.
+                raise NotFoundError(NO_CUSTOMER) from None
+            raise
         url: str = session["url"]
         return url
 

@@ -8,12 +8,14 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import stripe
+import structlog
 
 from mainstem.common.errors import BadGatewayError, UnavailableError
 
@@ -40,6 +42,8 @@ _UNSETTLED = frozenset(
 MISSING = "resource_missing"
 
 Object = dict[str, Any]
+
+log = structlog.get_logger()
 
 
 class OutcomeUnknownError(UnavailableError):
@@ -157,6 +161,11 @@ class Stripe:
         for number in range(1_000):
             try:
                 return await self._once(method, path, {**(params or {}), **_key(key)})
+            except RefusedError as error:
+                log.warning(
+                    "stripe_request.refused", method=method, path=path, reason=error.reason, code=error.code
+                )
+                raise
             except OutcomeUnknownError as error:
                 pause = PAUSES[min(number, len(PAUSES) - 1)] * random.uniform(1.0, 1.5)
                 if error.is_kept or time.monotonic() + pause > give_up_at:
@@ -176,6 +185,11 @@ class Stripe:
         except stripe.StripeError as error:
             raise _explained(error) from None
         return decoded
+
+
+def is_forgotten(asked_at: datetime, now: datetime) -> bool:
+    """Return whether a key that was first used then may be forgotten by now, in world time."""
+    return now - asked_at > timedelta(seconds=KEY_SECONDS)
 
 
 def _explained(error: stripe.StripeError) -> OutcomeUnknownError | RefusedError:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from datetime import timedelta
 
 import structlog
 
@@ -11,7 +10,7 @@ from mainstem.billing.checkout import LEASE_SECONDS, Checkout
 from mainstem.billing.policies import Stage, stage
 from mainstem.billing.purchases import hints_of
 from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Reservation
-from mainstem.billing.stripe import KEY_SECONDS, MISSING, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
@@ -58,27 +57,12 @@ class Sweep:
             elif one.request is None:
                 # Nothing was asked for under its key.
                 await self._end(one, lease, EXPIRED)
-            elif self._is_old(one):
-                await self._settle_old(one, lease)
             else:
                 await self._checkout.bring_on(one, lease)
         except (RefusedError, OutcomeUnknownError) as error:
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=error.reason)
         except MainstemError as error:
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=type(error).__name__)
-
-    def _is_old(self, one: Reservation) -> bool:
-        age = self._clock.now() - (one.requested_at or self._clock.now())
-        return age > timedelta(seconds=KEY_SECONDS)
-
-    async def _settle_old(self, one: Reservation, lease: Lease) -> None:
-        """Look for the session: its key is forgotten, so that to ask again would make another one."""
-        session = await self._stripe.find_session((one.request or {})["customer"], one.metadata)
-        if session is None:
-            await self._end(one, lease, EXPIRED)
-            return
-        async with self._database.transaction() as connection:
-            await reservations.open_with(connection, lease, one, session, self._clock.now())
 
     async def _settle_session(self, one: Reservation, lease: Lease) -> None:
         try:
