@@ -133,9 +133,12 @@ class Requests:
                 await self._serve(scope, receive, answer)
 
     async def _tell(self, traceparent: str | None, scope: Scope, receive: Receive, answer: Answer) -> None:
-        """Serve a request in a span, and count it. A query is left out: it may name a person, or a secret."""
-        method, path = scope["method"], scope["path"]
-        about = {"http.request.method": method, "url.path": path, "url.scheme": scope["scheme"]}
+        """Serve a request in a span, and count it.
+
+        Path and query are left out: either may name a person, or hold a secret. The route says enough.
+        """
+        method = scope["method"]
+        about = {"http.request.method": method, "url.scheme": scope["scheme"]}
         _answers.add(answer)
         try:
             with telemetry.span(method, parent=traceparent, kind=SpanKind.SERVER, **about) as span:
