@@ -1,9 +1,10 @@
-"""Who plays in the demo: a calling application, the seller at Stripe, the world's clock, and an onlooker.
+"""Who plays in the demo: an application, a person's browser, the seller at Stripe, the clock, an onlooker.
 
 All of them use real HTTP, or read the database; none imports a service.
 """
 
-from collections.abc import AsyncIterator
+import re
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,10 +15,20 @@ import httpx
 import stripe
 
 from mainstem.common.database import Connection
+from mainstem.sandbox.demo.browser import Browser, open_browser
 from mainstem.sandbox.stack import Client, Stack
 
 SETTLE_SECONDS = 30
 TIMEOUT_SECONDS = 60.0
+
+FETCHED = re.compile(r"^/v1/(?!checkout/)\w+/\w|^/v1/subscription_items$")
+"""Where ingest reads objects and the lists in them; billing, which looks for things, asks elsewhere."""
+
+
+SUBSCRIPTIONS = "/billing/subscriptions"
+
+Owner = Mapping[str, str]
+"""Whom something is sold to: a `kind` of identity, and its `value`."""
 
 
 class DemoError(Exception):
@@ -45,6 +56,39 @@ class Caller:
         """Create a contact and return its id."""
         created = await self._ask("POST", "/ctms", 201, json=contact)
         return str(created["email"]["email_id"])
+
+    async def register(self, owner: Owner, email: str) -> None:
+        """Say to whom something will be sold."""
+        await self._ask("PUT", _account(owner), 201, json={"email": email})
+
+    async def find_customer(self, owner: Owner) -> str | None:
+        """Return who a registered owner is at Stripe, None if nobody yet."""
+        customer: str | None = (await self._ask("GET", _account(owner), 200))["stripe_customer_id"]
+        return customer
+
+    async def buy(self, owner: Owner) -> str:
+        """Return where the owner can buy what is on sale."""
+        bought = await self._ask("POST", SUBSCRIPTIONS, 200, json={"owner": owner})
+        return str(bought["checkout_session_url"])
+
+    async def manage(self, owner: Owner, intent: str, **more: str) -> str:
+        """Return where the owner can do at the portal what they intend."""
+        wanted = {"owner": owner, "intent": intent, **more}
+        managed = await self._ask("POST", f"{SUBSCRIPTIONS}/manage", 200, json=wanted)
+        return str(managed["billing_portal_session_url"])
+
+    async def refuse(self, owner: Owner, intent: str) -> str:
+        """Return why the owner cannot do what they intend."""
+        refused = await self._ask(
+            "POST", f"{SUBSCRIPTIONS}/manage", 409, json={"owner": owner, "intent": intent}
+        )
+        return str(refused["detail"])
+
+    async def list_subscriptions(self, owner: Owner) -> list[dict[str, Any]]:
+        """Return what the owner has bought, the oldest first."""
+        query = {f"owner_{name}": value for name, value in owner.items()}
+        listed = await self._ask("GET", SUBSCRIPTIONS, 200, params=query)
+        return list(listed["subscriptions"])
 
     async def _ask(self, method: str, path: str, status: int, **content: Any) -> dict[str, Any]:
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -90,9 +134,9 @@ class World:
         return await self._ask("GET", "/acoustic")
 
     async def fetches(self) -> int:
-        """Return how many objects and lists were read at Stripe so far."""
+        """Return how many objects, and lists in them, were fetched at Stripe so far."""
         received = (await self._ask("GET", "/stripe/received"))["received"]
-        return sum(request["method"] == "GET" for request in received)
+        return sum(one["method"] == "GET" and FETCHED.search(one["path"]) is not None for one in received)
 
     async def _ask(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         return _expect(await self.http.request(method, f"/_sandbox{path}", **content), 200)
@@ -103,6 +147,7 @@ class Actors:
     """Everyone who plays."""
 
     caller: Caller
+    browser: Browser
     world: World
     seller: stripe.StripeClient
     database: Connection
@@ -125,11 +170,17 @@ async def open_actors(stack: Stack) -> AsyncIterator[Actors]:
         async with (
             httpx.AsyncClient(base_url=stack.gateway, timeout=TIMEOUT_SECONDS) as gateway,
             httpx.AsyncClient(base_url=stack.sandbox, timeout=TIMEOUT_SECONDS) as sandbox,
+            open_browser() as browser,
         ):
-            yield Actors(Caller(gateway, stack.clients["demo"]), World(sandbox), seller, database)
+            caller = Caller(gateway, stack.clients["demo"])
+            yield Actors(caller, browser, World(sandbox), seller, database)
     finally:
         await database.close()
         await http.close_async()  # type: ignore[no-untyped-call]  # the SDK does not say
+
+
+def _account(owner: Owner) -> str:
+    return f"/billing/accounts/{owner['kind']}/{owner['value']}"
 
 
 def _expect(answer: httpx.Response, status: int) -> dict[str, Any]:

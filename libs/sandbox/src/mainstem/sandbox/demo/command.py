@@ -7,6 +7,7 @@ from rich.console import Console
 
 from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.demo.actors import DemoError
+from mainstem.sandbox.demo.browser import NotOnPageError
 from mainstem.sandbox.demo.play import play
 from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.stack import DEFAULT_RUN
@@ -27,7 +28,7 @@ async def run_demo(*, valkey: bool, scramble: bool, run: Path | None) -> bool:
         with cancel_on_signal():
             async with Launcher(options, report=Progress(console)) as stack:
                 return await play(stack, console, scramble=scramble)
-    except DemoError as error:
+    except (DemoError, NotOnPageError) as error:
         console.print(f"[bold red]the story stopped:[/bold red] {error}", markup=True)
         return False
     except asyncio.CancelledError:

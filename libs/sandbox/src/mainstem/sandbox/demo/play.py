@@ -16,8 +16,9 @@ from rich.progress import (
 from rich.table import Table
 
 from mainstem.sandbox.demo.actors import Actors, open_actors
+from mainstem.sandbox.demo.expectations import Expectation, Person
 from mainstem.sandbox.demo.stops import Stop, mark, read
-from mainstem.sandbox.demo.story import STORY, Expectation, Person, Step
+from mainstem.sandbox.demo.story import STORY, Step
 from mainstem.sandbox.stack import Stack
 
 
@@ -46,6 +47,7 @@ async def play(stack: Stack, console: Console, *, scramble: bool = False) -> boo
 
     Raises:
         DemoError: the story could not go on.
+        NotOnPageError: a page lacked what was to be clicked.
     """
     played = []
     async with open_actors(stack) as actors:

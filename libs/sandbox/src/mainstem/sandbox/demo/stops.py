@@ -1,14 +1,20 @@
 """What each stop wrote during a step, read back from the database, with its time and its trace."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mainstem.common.database import Connection
+from mainstem.common.hints import HINT
 from mainstem.common.telemetry import trace_id_of
 
 MIRROR = ("customer", "product", "price", "subscription", "invoice")
+
+SOLD = """
+SELECT (SELECT count(*) FROM billing.account WHERE updated_at >= $1) AS account,
+       (SELECT count(*) FROM billing.reservation WHERE updated_at >= $1) AS reservation
+"""
 
 MARK = """
 SELECT coalesce((SELECT max(id) FROM inbox.event), 0) AS event,
@@ -67,9 +73,11 @@ async def read(database: Connection, since: Mark, fetches: int) -> list[Stop]:
     entries = await database.fetch(ENTRIES, since.entry)
     answers = await database.fetch(ANSWERS, since.answer)
     derived = await database.fetch(DERIVED, since.world_time)
+    sold = await database.fetchrow(SOLD, since.world_time)
     zero = min((row["recorded_at"] for row in events), default=since.world_time)
     way = _traced(answers) or _traced(entries) or _traced(events)
     return [
+        *_sell(dict(sold or {}), events),
         *_record(events, zero, way),
         *_fetch(fetches - since.fetches),
         *_mirror(await _count_mirror(database, since.machine_time), events, zero, way),
@@ -80,12 +88,21 @@ async def read(database: Connection, since: Mark, fetches: int) -> list[Stop]:
     ]
 
 
+def _sell(counts: Mapping[str, int], events: Sequence[Any]) -> list[Stop]:
+    """Return what billing wrote, which is no stop of the stream: it stands before the first."""
+    wrote = [f"billing.{table} {count}" for table, count in counts.items() if count]
+    hints = sum(row["type"] == HINT for row in events)
+    if hints:
+        wrote.append(f"{hints} hints in inbox.event")
+    return [Stop("-", "sell", ", ".join(wrote))] if wrote else []
+
+
 def _record(events: Sequence[Any], zero: datetime, way: str | None) -> list[Stop]:
     if not events:
         return []
     kinds = sorted({row["type"] for row in events if row["status"] != "ignored"})
     ignored = sum(row["status"] == "ignored" for row in events)
-    wrote = f"inbox.event +{len(events)} ({ignored} of types nobody works on): {_few(kinds)}"
+    wrote = f"inbox.event +{len(events)} ({ignored} of types nobody works on){_listed(kinds)}"
     return [Stop("1-2", "receive, record", wrote, _ms(events, "recorded_at", zero), _shared(events, way))]
 
 
@@ -163,6 +180,10 @@ def _traced(rows: Sequence[Any]) -> str | None:
 def _shared(rows: Sequence[Any], way: str | None) -> str | None:
     """Return the step's trace if one of these rows has it too."""
     return way if any(trace_id_of(row["traceparent"]) == way for row in rows) else None
+
+
+def _listed(words: Sequence[str]) -> str:
+    return f": {_few(words)}" if words else ""
 
 
 def _few(words: Sequence[str], most: int = 4) -> str:

@@ -1,39 +1,26 @@
 """The story: what happens to one person's subscription, step by step, and what must then be true."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from dataclasses import dataclass
 
 from mainstem.sandbox.demo.actors import Actors
+from mainstem.sandbox.demo.expectations import (
+    FXA_ID,
+    OWNER,
+    Expectation,
+    Person,
+    count_paid_invoices,
+    expect_everywhere,
+    find_period_end,
+)
+from mainstem.sandbox.programs import DEMO_PRICE
 
-FXA_ID = "6eb6ed6ac3b64259968aa490c6c0b9df"
 EMAIL = "mainstem-demo@example.com"
 NEWSLETTER = "common-voice"
 
-
-@dataclass
-class Person:
-    """What the story learns on its way."""
-
-    contact_id: str = ""
-    product: str = ""
-    subscription: str = ""
-    period_ends: list[datetime] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class Expectation:
-    """Something that must be true after a step: what was expected, and what was seen."""
-
-    claim: str
-    expected: Any
-    seen: Any
-
-    @property
-    def holds(self) -> bool:
-        """Whether it is."""
-        return bool(self.expected == self.seen)
+ACTIVE = "Your subscription is active."
+OVER = "This checkout was completed, but its subscription is not active now."
 
 
 @dataclass(frozen=True)
@@ -74,32 +61,72 @@ async def expect_main_row(actors: Actors, person: Person) -> list[Expectation]:
     ]
 
 
-async def subscribe(actors: Actors, person: Person) -> None:
-    """Sell the person a product, at Stripe and by Stripe's own SDK."""
+async def put_on_sale(actors: Actors, person: Person) -> None:
+    """Make a product and its price, at Stripe and by Stripe's own SDK, under the key that billing sells."""
     v1 = actors.seller.v1
     product = await v1.products.create_async({"name": "Mainstem Demo"})
-    price = await v1.prices.create_async(
-        {"product": product.id, "currency": "usd", "unit_amount": 999, "recurring": {"interval": "month"}}
-    )
-    customer = await v1.customers.create_async({"description": FXA_ID, "email": EMAIL})
-    await v1.payment_methods.attach_async("pm_card_visa", {"customer": customer.id})
-    cards = await v1.payment_methods.list_async({"customer": customer.id})
-    subscription = await v1.subscriptions.create_async(
+    await v1.prices.create_async(
         {
-            "customer": customer.id,
-            "items": [{"price": price.id}],
-            "default_payment_method": cards.data[0].id,
+            "product": product.id,
+            "lookup_key": DEMO_PRICE,
+            "currency": "usd",
+            "unit_amount": 999,
+            "recurring": {"interval": "month"},
         }
     )
-    person.product, person.subscription = product.id, subscription.id
+    person.product = product.id
+
+
+async def expect_price(actors: Actors, person: Person) -> list[Expectation]:
+    """Return whether the mirror knows what is on sale."""
+    amount = await actors.database.fetchval(
+        "SELECT unit_amount FROM stripe.price WHERE product = $1", person.product
+    )
+    return [Expectation("the mirror has the price", 999, amount)]
+
+
+async def go_to_checkout(actors: Actors, person: Person) -> None:
+    """Register the person with billing, and have them click on `buy` twice at once."""
+    await actors.caller.register(OWNER, EMAIL)
+    person.checkouts = list(await asyncio.gather(*[actors.caller.buy(OWNER) for _ in range(2)]))
+
+
+async def expect_one_checkout(actors: Actors, person: Person) -> list[Expectation]:
+    """Return whether there is one customer and one checkout, and nothing is bought yet."""
+    customer = await actors.caller.find_customer(OWNER)
+    links = await actors.database.fetch(
+        "SELECT description FROM stripe.customer WHERE id = $1 AND email = $2", customer, EMAIL
+    )
+    return [
+        Expectation("both clicks lead to one checkout", 1, len(set(person.checkouts))),
+        Expectation("the customer at Stripe is the person", [FXA_ID], [row[0] for row in links]),
+        Expectation("nothing is bought yet", [], await actors.caller.list_subscriptions(OWNER)),
+    ]
+
+
+async def pay(actors: Actors, person: Person) -> None:
+    """Open the checkout's page and pay; Stripe leads back to billing's page."""
+    browser = actors.browser
+    await browser.open(person.checkouts[0])
+    await browser.click("pay", name="Demo")
+    person.arrival = browser.url
+
+
+async def expect_bought(actors: Actors, person: Person) -> list[Expectation]:
+    """Return whether the page that the browser came back to said so, and everyone knows."""
+    said = Expectation(f"the page to come back to said: {ACTIVE}", ACTIVE, actors.browser.page.says)
+    return [said, *await expect_active(actors, person)]
 
 
 async def expect_active(actors: Actors, person: Person) -> list[Expectation]:
-    """Return whether the subscription is active everywhere, and note when its period ends."""
-    person.period_ends.append(await _period_end(actors, person))
+    """Return whether the subscription is active everywhere, and note which it is and when its period ends."""
+    bought = await actors.caller.list_subscriptions(OWNER)
+    person.subscription = bought[0]["id"] if bought else ""
+    person.period_ends.append(await find_period_end(actors, person))
     return [
-        *await _expect_everywhere(actors, person, "active"),
-        Expectation("one invoice is paid", 1, await _paid_invoices(actors, person)),
+        Expectation("the application sees one that is active", ["active"], [one["status"] for one in bought]),
+        *await expect_everywhere(actors, person, "active"),
+        Expectation("one invoice is paid", 1, await count_paid_invoices(actors, person)),
     ]
 
 
@@ -110,70 +137,76 @@ async def let_a_month_pass(actors: Actors, person: Person) -> None:
 
 async def expect_renewal(actors: Actors, person: Person) -> list[Expectation]:
     """Return whether the next period has begun everywhere, and its invoice is paid."""
-    last, now = person.period_ends[-1], await _period_end(actors, person)
+    last, now = person.period_ends[-1], await find_period_end(actors, person)
     person.period_ends.append(now)
     return [
         Expectation("the mirror's period went on", expected=True, seen=now > last),
-        *await _expect_everywhere(actors, person, "active"),
-        Expectation("two invoices are paid", 2, await _paid_invoices(actors, person)),
+        *await expect_everywhere(actors, person, "active"),
+        Expectation("two invoices are paid", 2, await count_paid_invoices(actors, person)),
     ]
 
 
 async def cancel(actors: Actors, person: Person) -> None:
-    """Cancel at the end of the period."""
-    await actors.seller.v1.subscriptions.update_async(person.subscription, {"cancel_at_period_end": True})
+    """Cancel at the end of the period, on the page of the portal that asks."""
+    browser = actors.browser
+    await browser.open(await actors.caller.manage(OWNER, "cancel", redirect_to=person.arrival))
+    await browser.click("confirm-cancel")
 
 
 async def expect_cancelling(actors: Actors, person: Person) -> list[Expectation]:
+    """Return whether the browser was led back, and everyone knows that the end is coming."""
+    back = Expectation("the portal led back", person.arrival, actors.browser.url)
+    return [back, *await expect_cancelling_everywhere(actors, person)]
+
+
+async def expect_cancelling_everywhere(actors: Actors, person: Person) -> list[Expectation]:
     """Return whether everyone knows that the end is coming."""
-    return await _expect_everywhere(actors, person, "cancelling")
+    held = await actors.caller.list_subscriptions(OWNER)
+    return [
+        *await expect_everywhere(actors, person, "cancelling"),
+        Expectation("it cannot be cancelled again", [False], [one["is_cancelable"] for one in held]),
+    ]
 
 
 async def expect_canceled(actors: Actors, person: Person) -> list[Expectation]:
     """Return whether everyone knows that it is over, and nothing was given up on the way."""
     dead = await actors.database.fetchval("SELECT count(*) FROM inbox.event WHERE status = 'dead'")
     return [
-        *await _expect_everywhere(actors, person, "canceled"),
+        *await expect_everywhere(actors, person, "canceled"),
         Expectation("no dead letters", 0, dead),
     ]
 
 
-async def _expect_everywhere(actors: Actors, person: Person, segment: str) -> list[Expectation]:
-    derived = await actors.database.fetchrow(
-        "SELECT segment, current_period_end FROM subscription.v1_product_subscription"
-        " WHERE owner_value = $1 AND product_id = $2",
-        FXA_ID,
-        person.product,
-    )
-    products: dict[str, Any] = (await actors.world.acoustic())["product"].get(person.contact_id, {})
-    row = products.get(person.product, {})
-    end = derived and derived["current_period_end"].strftime("%m/%d/%Y %H:%M:%S")
+async def visit_the_portal(actors: Actors, _person: Person) -> None:
+    """Open the portal's first page."""
+    await actors.browser.open(await actors.caller.manage(OWNER, "manage_subscription"))
+
+
+async def expect_nothing_to_cancel(actors: Actors, person: Person) -> list[Expectation]:
+    """Return whether portal, application and page to come back to all say that there is nothing left."""
+    browser = actors.browser
+    found = browser.page
+    ways = [given for given in found.links if given.startswith(("cancel-", "update-sub"))]
+    refusal = await actors.caller.refuse(OWNER, "cancel")
+    await browser.open(person.arrival)
     return [
-        Expectation(f"the product subscription is {segment}", segment, derived and derived["segment"]),
-        Expectation(f"Acoustic's product row is {segment}", segment, row.get("segment")),
-        Expectation("Acoustic has the same period", end, row.get("current_period_end")),
+        Expectation(
+            "the portal shows no subscription", "There is none.", found.texts.get("no-subscriptions")
+        ),
+        Expectation("the portal offers nothing to cancel", [], ways),
+        Expectation("billing sends nobody to cancel", "user has no active subscriptions", refusal),
+        Expectation(f"the page to come back to says: {OVER}", OVER, browser.page.says),
     ]
-
-
-async def _period_end(actors: Actors, person: Person) -> datetime:
-    end: datetime = await actors.database.fetchval(
-        "SELECT current_period_end FROM stripe.subscription_item WHERE subscription = $1", person.subscription
-    )
-    return end
-
-
-async def _paid_invoices(actors: Actors, person: Person) -> int:
-    count: int = await actors.database.fetchval(
-        "SELECT count(*) FROM stripe.invoice WHERE subscription = $1 AND status = 'paid'", person.subscription
-    )
-    return count
 
 
 STORY: Sequence[Step] = (
     Step("A token for the client `demo`", ask_for_a_token, expect_a_token),
     Step("A contact is created", create_contact, expect_main_row),
-    Step("A subscription starts at Stripe", subscribe, expect_active),
+    Step("A plan goes on sale at Stripe", put_on_sale, expect_price),
+    Step("The person is sent to checkout", go_to_checkout, expect_one_checkout),
+    Step("They pay there, and come back", pay, expect_bought),
     Step("A month passes, and it renews", let_a_month_pass, expect_renewal),
-    Step("It is cancelled at the period's end", cancel, expect_cancelling),
+    Step("It is cancelled at the portal", cancel, expect_cancelling),
     Step("The period ends", let_a_month_pass, expect_canceled),
+    Step("The portal has nothing left to cancel", visit_the_portal, expect_nothing_to_cancel),
 )
