@@ -121,8 +121,7 @@ async def test_the_served_gateway_believes_no_forwarded_address_and_ends_when_to
     client = json.loads(out)
     environment = {
         "DATABASE_URL": database.urls["gateway"],
-        "MAINSTEM_UPSTREAM_SYNC": upstream.url,
-        "MAINSTEM_UPSTREAM_INGEST": upstream.url,
+        **{f"MAINSTEM_UPSTREAM_{name}": upstream.url for name in ("SYNC", "INGEST", "BILLING")},
     }
     async with served(environment, ports.take()) as (_, http):
         answer = await http.post("/token", auth=(client["client_id"], client["client_secret"]))
