@@ -26,6 +26,7 @@ LOCK = "SELECT FROM billing.account WHERE id = $1 FOR UPDATE"
 LIVE = f"""
 SELECT {COLUMNS}, coalesce(lease_expires_at > clock_timestamp(), false) AS is_held FROM billing.reservation
 WHERE account_id = $1 AND product = $2 AND status IN ('creating', 'open')
+FOR UPDATE
 """  # noqa: S608 -- constants of this module
 INSERT = """
 INSERT INTO billing.reservation (id, account_id, product, price, status, created_at, updated_at, due_at)
