@@ -23,13 +23,17 @@ ACTIVE = "Your subscription is active."
 OVER = "This checkout was completed, but its subscription is not active now."
 
 
+Act = Callable[[Actors, Person], Awaitable[None]]
+Expect = Callable[[Actors, Person], Awaitable[list[Expectation]]]
+
+
 @dataclass(frozen=True)
 class Step:
     """One step: what is done, and what is expected of the system once it is settled."""
 
     title: str
-    act: Callable[[Actors, Person], Awaitable[None]]
-    expect: Callable[[Actors, Person], Awaitable[list[Expectation]]]
+    act: Act
+    expect: Expect
 
 
 async def ask_for_a_token(actors: Actors, _person: Person) -> None:
