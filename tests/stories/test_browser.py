@@ -57,7 +57,7 @@ async def test_a_person_buys_returns_and_cancels_and_everybody_agrees_at_each_st
     await window.click("pay")
     person.arrival = await window.read_url()
     assert person.arrival.startswith(f"{scene.stack.gateway}/billing/return?session_id=cs_")
-    assert (window.status, await window.read_notice()) == (200, story.ACTIVE)
+    await window.wait_for_notice(story.ACTIVE)
     assert await agreed(scene, story.expect_active) == []
 
     await window.open(await actors.caller.manage(OWNER, "manage_subscription", redirect_to=person.arrival))

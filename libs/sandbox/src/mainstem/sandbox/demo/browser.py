@@ -1,7 +1,8 @@
 """A browser without a screen: it reads a page's forms and links, and submits and follows them as one does."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from urllib.parse import urljoin
@@ -11,6 +12,7 @@ import httpx
 Attributes = dict[str, str | None]
 
 TIMEOUT_SECONDS = 60.0
+PATIENCE_SECONDS = 30.0
 SAYING = frozenset({"status", "alert"})
 """The roles of what tells a person how something went."""
 
@@ -30,7 +32,7 @@ class Form:
 
 
 class Page(HTMLParser):
-    """What a page shows: texts and links by id, forms, headings, what it says, and inputs without a label."""
+    """What a page shows: texts and links by id, forms, headings, what it says; every control has an id."""
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -39,6 +41,7 @@ class Page(HTMLParser):
         self.forms: list[Form] = []
         self.headings: list[str] = []
         self.says = ""
+        self.refresh_seconds: float | None = None
         self.inputs: set[str] = set()
         self.labelled: set[str] = set()
         self._open: list[tuple[str, Attributes]] = []
@@ -56,6 +59,8 @@ class Page(HTMLParser):
             self.forms[-1].buttons[str(found["id"])] = found
         elif tag == "label" and found.get("for"):
             self.labelled.add(str(found["for"]))
+        elif tag == "meta" and found.get("http-equiv") == "refresh":
+            self.refresh_seconds = float(found["content"] or 0)
         self._control(tag, found)
         if tag not in ("input", "meta"):
             self._open.append((tag, found))
@@ -128,7 +133,18 @@ class Browser:
             sent[name] = form.buttons[given].get("value") or ""
         await self._load(form.method, urljoin(self.url, form.action), sent)
 
-    def leaves(self, url: str, target: str) -> bool:  # noqa: ARG002 -- a window that stays decides by both
+    async def stay(self) -> None:
+        """Look again as long as the page wants that, half a minute at most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await self._look_again()
+
+    async def _look_again(self) -> None:
+        while self.page.refresh_seconds is not None:
+            await asyncio.sleep(self.page.refresh_seconds)
+            await self.open(self.url)
+
+    def leaves(self, url: str, target: str) -> bool:  # noqa: ARG002 -- another kind decides by both
         """Whether a redirect from `url` is not followed. A window of this kind goes anywhere."""
         return False
 

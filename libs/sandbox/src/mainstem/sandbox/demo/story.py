@@ -113,6 +113,7 @@ async def pay(actors: Actors, person: Person) -> None:
     browser = actors.browser
     await browser.open(person.checkouts[0])
     await browser.click("pay", name="Demo")
+    await browser.stay()
     person.arrival = browser.url
 
 
