@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from collector import Seen, open_collector
+from collector import Collector, Seen, open_collector
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from rich.console import Console
 
@@ -44,17 +44,23 @@ class Story:
 
 @pytest.fixture(scope="module")
 async def story(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> Story:
-    """Each claim below is about the same story. Its stack has ended: what was left to send came then."""
+    """Each claim below is about the same story, all of which the collector has heard."""
     async with open_collector(tmp_path_factory.mktemp("collector"), ports) as collector:
         console = Console(file=io.StringIO())
-        options = Options(settings={"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint})
+        options = Options(settings=telling(collector))
         async with Launcher(options) as stack:
             # The caller is no service of ours: it brings no trace, whatever this process has started.
             with suppress_http_instrumentation():
                 assert await play(stack, console)
+            await collector.settle()
         await collector.settle()
         secrets = [stack.stripe.api_key, stack.stripe.webhook_secret, stack.clients["demo"].client_secret]
         return Story(collector.spans, collector.text, secrets)
+
+
+def telling(collector: Collector) -> dict[str, str]:
+    """Return the settings of processes that tell twice a second: at their end there is little time for it."""
+    return {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_BSP_SCHEDULE_DELAY": "500"}
 
 
 def only(spans: Iterable[Seen], matches: Callable[[Seen], bool]) -> Seen:
@@ -164,9 +170,10 @@ async def fail_twice(stack: Stack) -> None:
 
 async def test_what_fails_is_told_though_nothing_is_sampled(tmp_path: Path, ports: Ports) -> None:
     async with open_collector(tmp_path, ports) as collector:
-        told = {"OTEL_EXPORTER_OTLP_ENDPOINT": collector.endpoint, "OTEL_TRACES_SAMPLER_ARG": "0"}
+        told = {**telling(collector), "OTEL_TRACES_SAMPLER_ARG": "0"}
         async with Launcher(Options(settings=told)) as stack:
             await fail_twice(stack)
+            await collector.settle()
         await collector.settle()
     spans = {span.name: span for span in collector.spans}
     assert all(spans[name].is_error for name in ("GET", "fetch", "fail", "POST", "deliver"))
