@@ -1,64 +1,82 @@
 """The first story in a browser: somebody buys, comes back, opens the portal, and cancels."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Any
 
 import pytest
 from chromium import Window, find_chromium, open_chromium
 
 from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.demo import story
-from mainstem.sandbox.demo.actors import Actors, open_actors
+from mainstem.sandbox.demo.actors import Actors, Owner, open_actors
 from mainstem.sandbox.demo.expectations import OWNER, Expectation, Person
 from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.stack import Stack
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 
+PENDING = (
+    "Your order is placed, but your payment has not been confirmed yet. This page looks again by itself."
+)
+
 
 @dataclass
 class Scene:
-    """A stack on which a plan is on sale, and a person whom the application has sent to checkout."""
+    """A stack on which a plan is on sale, and a browser."""
 
     stack: Stack
     actors: Actors
     person: Person
+    """Who knows the plan's product."""
     window: Window
 
+    async def send_to_checkout(self, owner: Owner) -> None:
+        """Have the application send somebody else there."""
+        await self.actors.caller.register(owner, "somebody@example.com")
+        await self.window.open(await self.actors.caller.buy(owner))
 
-@pytest.fixture
-async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async def find_misses(self, expect: story.Expect) -> list[Expectation]:
+        """Return what is not as expected of the person once all is settled."""
+        await self.actors.world.settle()
+        return [one for one in await expect(self.actors, self.person) if not one.holds]
+
+    async def find_bought(self, owner: Owner) -> dict[str, Any]:
+        """Return the one subscription that the application sees once all is settled."""
+        await self.actors.world.settle()
+        (bought,) = await self.actors.caller.list_subscriptions(owner)
+        return bought
+
+
+@pytest.fixture(scope="module")
+async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     program = find_chromium()
     person = Person()
     async with Launcher(Options()) as stack, open_actors(stack) as actors:
-        for prepare in (story.ask_for_a_token, story.create_contact, story.put_on_sale, story.go_to_checkout):
-            await prepare(actors, person)
-        async with open_chromium(program, tmp_path) as window:
+        await actors.caller.authorise()
+        await story.put_on_sale(actors, person)
+        async with open_chromium(program, tmp_path_factory.mktemp("chromium")) as window:
             yield Scene(stack, actors, person, window)
-
-
-async def agreed(scene: Scene, expect: story.Expect) -> Sequence[Expectation]:
-    """Return what does not hold once all is settled."""
-    await scene.actors.world.settle()
-    return [one for one in await expect(scene.actors, scene.person) if not one.holds]
+            assert window.origins == {stack.gateway, stack.sandbox}
 
 
 async def test_a_person_buys_returns_and_cancels_and_everybody_agrees_at_each_step(scene: Scene) -> None:
     actors, person, window = scene.actors, scene.person, scene.window
+    await story.create_contact(actors, person)
+    await story.go_to_checkout(actors, person)
 
     await window.open(person.checkouts[0])
     assert await window.read_heading() == "Subscribe to Mainstem Demo"
     await window.click("pay-declined")
     assert (window.status, await window.read_notice()) == (402, "Your card was declined.")
-    assert await agreed(scene, story.expect_one_checkout) == []
+    assert await scene.find_misses(story.expect_one_checkout) == []
 
     await window.type("name", "Demo Person")
     await window.click("pay")
     person.arrival = await window.read_url()
     assert person.arrival.startswith(f"{scene.stack.gateway}/billing/return?session_id=cs_")
     await window.wait_for_notice(story.ACTIVE)
-    assert await agreed(scene, story.expect_active) == []
+    assert await scene.find_misses(story.expect_active) == []
 
     await window.open(await actors.caller.manage(OWNER, "manage_subscription", redirect_to=person.arrival))
     bought = person.subscription
@@ -66,15 +84,49 @@ async def test_a_person_buys_returns_and_cancels_and_everybody_agrees_at_each_st
     await window.click(f"cancel-{bought}")
     await window.click("confirm-cancel")
     assert await window.find_text(f"resume-{bought}") == "Do not cancel"
-    assert await agreed(scene, story.expect_cancelling_everywhere) == []
+    assert await scene.find_misses(story.expect_cancelling_everywhere) == []
     await window.click("return")
     assert (await window.read_url(), await window.read_notice()) == (person.arrival, story.ACTIVE)
 
     await story.let_a_month_pass(actors, person)
-    assert await agreed(scene, story.expect_canceled) == []
+    assert await scene.find_misses(story.expect_canceled) == []
     await window.open(person.arrival)
     assert await window.read_notice() == story.OVER
     await window.open(await actors.caller.manage(OWNER, "manage_subscription"))
     assert await window.find_text("no-subscriptions") == "There is none."
 
-    assert window.origins == {scene.stack.gateway, scene.stack.sandbox}
+
+async def test_the_page_to_come_back_to_tells_by_itself_of_a_payment_that_comes_later(scene: Scene) -> None:
+    owner = {"kind": "fxa_id", "value": "who-pays-later"}
+    await scene.send_to_checkout(owner)
+    checkout = await scene.window.read_url()
+    await scene.window.click("pay-later")
+    await scene.window.wait_for_notice(PENDING)
+    assert (await scene.find_bought(owner))["status"] == "incomplete"
+
+    await scene.actors.browser.open(checkout)
+    await scene.actors.browser.click("payment-succeed")
+    await scene.window.wait_for_notice(story.ACTIVE)
+    assert (await scene.find_bought(owner))["status"] == "active"
+
+
+async def test_a_person_takes_a_cancellation_back_and_pays_by_another_card(scene: Scene) -> None:
+    owner, window = {"kind": "fxa_id", "value": "who-stays"}, scene.window
+    await scene.send_to_checkout(owner)
+    await window.click("pay")
+    await window.wait_for_notice(story.ACTIVE)
+    given = (await scene.find_bought(owner))["id"]
+
+    await window.open(await scene.actors.caller.manage(owner, "manage"))
+    await window.click(f"cancel-{given}")
+    await window.click("confirm-cancel")
+    assert (await scene.find_bought(owner))["cancel_at"] is not None
+    await window.click(f"resume-{given}")
+    assert (await scene.find_bought(owner))["cancel_at"] is None
+
+    await window.click("update-payment-method")
+    await window.click("save-declined")
+    assert (window.status, await window.read_notice()) == (402, "Your card was declined.")
+    await window.type("card-number", "5555555555554444")
+    await window.click("save-card")
+    assert await window.find_text("payment-method") == "mastercard ending in 4444"

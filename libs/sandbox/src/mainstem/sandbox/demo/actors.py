@@ -24,7 +24,6 @@ TIMEOUT_SECONDS = 60.0
 FETCHED = re.compile(r"^/v1/(?!checkout/)\w+/\w|^/v1/subscription_items$")
 """Where ingest reads objects and the lists in them; billing, which looks for things, asks elsewhere."""
 
-
 SUBSCRIPTIONS = "/billing/subscriptions"
 
 Owner = Mapping[str, str]
@@ -77,7 +76,7 @@ class Caller:
         managed = await self._ask("POST", f"{SUBSCRIPTIONS}/manage", 200, json=wanted)
         return str(managed["billing_portal_session_url"])
 
-    async def refuse(self, owner: Owner, intent: str) -> str:
+    async def get_refusal(self, owner: Owner, intent: str) -> str:
         """Return why the owner cannot do what they intend."""
         refused = await self._ask(
             "POST", f"{SUBSCRIPTIONS}/manage", 409, json={"owner": owner, "intent": intent}

@@ -192,7 +192,7 @@ async def expect_nothing_to_cancel(actors: Actors, person: Person) -> list[Expec
     browser = actors.browser
     found = browser.page
     ways = [given for given in found.links if given.startswith(("cancel-", "update-sub"))]
-    refusal = await actors.caller.refuse(OWNER, "cancel")
+    refusal = await actors.caller.get_refusal(OWNER, "cancel")
     await browser.open(person.arrival)
     return [
         Expectation(
