@@ -155,6 +155,17 @@ async def test_an_answer_that_never_came_is_asked_for_under_the_same_key(
     assert_one_of_each(world)
 
 
+async def test_a_refusal_after_a_lost_answer_does_not_make_another_customer(
+    world: BillingWorld, client: httpx.AsyncClient
+) -> None:
+    await register(client)
+    world.break_(Kind.LOSE_ANSWER, "/v1/customers$", method="POST")
+    world.break_(Kind.STATUS, "/v1/customers$", method="POST", status=403)
+    await buy(client)
+    await url_of(client)
+    assert_one_of_each(world)
+
+
 async def test_a_customer_whose_key_is_forgotten_is_found_again(
     world: BillingWorld, client: httpx.AsyncClient
 ) -> None:

@@ -63,16 +63,14 @@ class Customers:
             return account.customer
         try:
             return _id(await self._stripe.create_customer(account.asked or {}, account.key))
-        except RefusedError as error:
+        except (RefusedError, OutcomeUnknownError) as error:
+            if isinstance(error, OutcomeUnknownError) and not error.is_kept:
+                raise
+            # A refusal tells nothing of an earlier request under this key, whose answer may have been lost.
+            if (found := await self._find(account)) is not None:
+                return found
             log.warning("customer.refused", account=str(account.id), reason=error.reason)
             await self._take_back(account)
-            raise
-        except OutcomeUnknownError as error:
-            found = await self._find(account) if error.is_kept else None
-            if found is not None:
-                return found
-            if error.is_kept:
-                await self._take_back(account)
             raise
 
     async def _find(self, account: Account) -> str | None:
