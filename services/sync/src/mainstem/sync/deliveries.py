@@ -11,6 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import asyncpg
+
 from mainstem.common.database import Connection
 from mainstem.common.lease import IN_ORDER, Lease, affected, retry_delay
 from mainstem.sync.difference import Base
@@ -69,7 +71,7 @@ UPDATE contact.delivery AS delivery
 SET base = given.base, lease_expires_at = clock_timestamp() + given.lease
 FROM {GIVEN.format(columns="$4::jsonb[], $5::interval[]", names="base, lease")}
 WHERE {HELD_BY_GIVEN}
-RETURNING delivery.contact_id, delivery.platform
+RETURNING given.contact_id, given.platform, given.token
 """  # noqa: S608 -- constants of this module
 
 SUCCEED = f"""
@@ -96,7 +98,7 @@ FROM {
     )
 }
 WHERE {HELD_BY_GIVEN}
-RETURNING delivery.contact_id, delivery.platform, delivery.wanted > sent AND due_at <= $8 AS is_due
+RETURNING given.contact_id, given.platform, given.token, delivery.wanted > sent AND due_at <= $8 AS is_due
 """  # noqa: S608 -- constants of this module
 
 FAIL = f"""
@@ -202,8 +204,9 @@ async def intend(connection: Connection, intents: Sequence[Intent]) -> list[bool
     bases = [json.dumps(one.base) for one in intents]
     leases = [one.claimed.lease.duration for one in intents]
     rows = await connection.fetch(INTEND, *_keys(intents), bases, leases)
-    held = {(row["contact_id"], row["platform"]) for row in rows}
-    return [one.claimed.key[:2] in held for one in intents]
+    # By the token, too: one that lost its hold may stand beside the one that has it now.
+    held = {_key(row) for row in rows}
+    return [one.claimed.key in held for one in intents]
 
 
 async def succeed(connection: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[bool | None]:
@@ -224,8 +227,12 @@ async def succeed(connection: Connection, arrivals: Sequence[Arrival], now: date
     answers = [_logged(one.claimed, answer) for one in arrivals for answer in one.answers]
     columns = zip(*answers, strict=True) if answers else [()] * LOGGED
     rows = await connection.fetch(SUCCEED, *_keys(arrivals), *values, now, *(list(one) for one in columns))
-    due = {(row["contact_id"], row["platform"]): row["is_due"] for row in rows}
-    return [due.get(one.key[:2]) for one in claimed]
+    due = {_key(row): row["is_due"] for row in rows}
+    return [due.get(one.key) for one in claimed]
+
+
+def _key(row: asyncpg.Record) -> tuple[UUID, str, UUID]:
+    return (row["contact_id"], row["platform"], row["token"])
 
 
 def _keys(given: Sequence[Intent | Arrival]) -> tuple[list[Any], ...]:
