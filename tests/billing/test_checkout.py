@@ -108,6 +108,9 @@ async def test_another_price_of_the_product_takes_the_place_of_the_first(
     assert first != second
     assert sorted(one["status"] for one in world.held("checkout.session")) == ["expired", "open"]
     assert await url_of(client, price=OTHER_KEY) == second
+    (ending,) = (one for one in world.stripe.stand_in.received() if one["path"].endswith("/expire"))
+    # A key of ours could repeat a failure for a day, and nobody needs one for what may be repeated.
+    assert "cs_" not in (ending["idempotency_key"] or "")
 
 
 async def test_who_has_paid_is_told_so_though_the_mirror_has_not_heard(
@@ -221,6 +224,16 @@ async def test_a_failure_that_its_key_repeats_for_good_is_left_for_a_new_one(
     assert (await buy(client)).status_code == 503
     assert await url_of(client)
     assert [row["attempt"] for row in await world.reservations()] == [2]
+
+
+async def test_an_answer_that_is_no_object_tells_nothing(
+    world: BillingWorld, client: httpx.AsyncClient
+) -> None:
+    await register(client)
+    url = await url_of(client)
+    world.break_(Kind.STATUS, "/v1/checkout/sessions/", method="GET", status=200, body="null")
+    assert await url_of(client) == url
+    assert len(world.held("checkout.session")) == 1
 
 
 async def test_a_session_that_was_made_after_all_is_adopted(

@@ -127,12 +127,12 @@ class Stripe:
         return next(mine, None)
 
     async def expire_session(self, session: str) -> None:
-        """End a Checkout session that is open; safe to repeat.
+        """End a Checkout session that is open; safe to repeat, so that no key has to answer for a day.
 
         Raises:
             RefusedError: it is not open any more.
         """
-        await self._call("post", f"/v1/checkout/sessions/{_part(session)}/expire", {}, f"expire:{session}")
+        await self._call("post", f"/v1/checkout/sessions/{_part(session)}/expire")
 
     async def create_portal_session(self, session: Mapping[str, Any]) -> Object:
         """Make a portal session; another one does no harm."""
@@ -177,11 +177,11 @@ class Stripe:
         try:
             async with asyncio.timeout(TIMEOUT_SECONDS):
                 answer = await self._client.raw_request_async(method, path, **params)
-            decoded: Object = msgspec.json.decode(answer.body)
+            decoded = msgspec.json.decode(answer.body, type=Object)
         except TimeoutError:
             raise OutcomeUnknownError("timeout") from None
         except msgspec.DecodeError:
-            raise OutcomeUnknownError("no JSON") from None
+            raise OutcomeUnknownError("no JSON object") from None
         except stripe.StripeError as error:
             raise _explained(error) from None
         return decoded
