@@ -34,6 +34,8 @@ from mainstem.sync.store import Store
 LEASE_SECONDS = 60.0
 MARGIN_SECONDS = 5.0
 """How much longer than its own limit a request must be covered by the leases when it starts."""
+AHEAD = 4
+"""How many deliveries are under way for each slot: most of their time they read, or settle, and need none."""
 STOP_SECONDS = 10.0
 LONGEST_ERROR = 300
 
@@ -82,7 +84,7 @@ class Deliverer:
         self._running: set[asyncio.Task[None]] = set()
 
     async def work(self) -> int:
-        """Claim as much as can be sent now and start on it; return how much that was.
+        """Claim as much as can be under way now and start on it; return how much that was.
 
         Returns before it has arrived: a slow answer keeps nobody else waiting.
         """
@@ -110,10 +112,14 @@ class Deliverer:
         await self._store.finish()
 
     async def _free(self) -> int:
-        """Return how many more may be under way; when all are, wait for the first to end."""
-        while len(self._running) >= self._slots.usable > 0:
-            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
-        return self._slots.usable - len(self._running)
+        """Return how many more may be under way; with all of them under way, wait until half have ended.
+
+        To claim one for each that ends would take more statements than the deliveries themselves.
+        """
+        while len(self._running) >= (most := AHEAD * self._slots.usable) > 0:
+            while len(self._running) > most // 2:
+                await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        return most - len(self._running)
 
     async def _deliver(self, attempt: Attempt) -> None:
         claimed = attempt.claimed

@@ -190,10 +190,11 @@ async def mark(
 async def claim(
     connection: Connection, platform: str, lease: Lease, now: datetime, limit: int
 ) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, live ones before retries."""
+    """Take up to `limit` deliveries that are due, and return live ones before retries."""
     await connection.execute(IN_ORDER)
     rows = await connection.fetch(CLAIM, lease.owner, lease.token, lease.duration, platform, now, limit)
-    return [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
+    claimed = [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
+    return sorted(claimed, key=lambda one: one.failures)
 
 
 async def intend(connection: Connection, intents: Sequence[Intent]) -> list[bool]:

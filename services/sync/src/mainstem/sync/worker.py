@@ -15,7 +15,7 @@ from mainstem.common.health import database_check, drain_checks, redis_check, re
 from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
 from mainstem.common.web import State, build_app
 from mainstem.sync import relay
-from mainstem.sync.deliver import MARGIN_SECONDS, Deliverer, open_deliverer
+from mainstem.sync.deliver import AHEAD, MARGIN_SECONDS, Deliverer, open_deliverer
 from mainstem.sync.pause import pausable
 from mainstem.sync.platforms import acoustic
 from mainstem.sync.relay import Relay
@@ -62,7 +62,7 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
                     open_acoustic(settings, database, clock, owner, look)
                 )
                 work = pausable(deliverer.work, settings.pause_file)
-                drains.append(Drain(DELIVER, work, settings.acoustic_concurrency))
+                drains.append(Drain(DELIVER, work, AHEAD * settings.acoustic_concurrency))
             async with open_drains(SERVICE, redis_url, drains, waker) as running:
                 loops |= {loop.drain.name: loop for loop in running}
                 checks = {"database": database_check(database), "redis": redis_check(waker)}
