@@ -130,6 +130,24 @@ async def test_what_is_too_old_is_not_done_any_more(world: BillingWorld, shop: S
     assert acted(world) == 0
 
 
+async def test_a_cancellation_that_is_newer_is_not_taken_back(
+    world: BillingWorld, shop: Shop, leaving: str
+) -> None:
+    world.break_(Kind.DROP, CHANGE, method="POST", remaining=None)
+    await pass_by(world, 60)
+    with pytest.raises(UnavailableError):
+        await stay(shop, leaving, 0.5)
+    world.stripe.faults.clear()
+    await pass_by(world, 60)
+    await world.shop.sdk.v1.subscriptions.update_async(leaving, {"cancel_at_period_end": False})
+    await world.shop.sdk.v1.subscriptions.update_async(leaving, {"cancel_at_period_end": True})
+    await let_leases_end(world)
+    assert await shop.operations.work() == 1
+    assert await operations(world) == [("failed", 1)]
+    (subscription,) = world.held("subscription")
+    assert subscription["cancel_at_period_end"]
+
+
 async def let_leases_end(world: BillingWorld) -> None:
     async with world.ingest.owner.transaction() as connection:
         await connection.execute("UPDATE billing.operation SET lease_expires_at = '-infinity'")

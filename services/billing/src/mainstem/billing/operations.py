@@ -26,6 +26,7 @@ LEASE_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LIMIT = 10
 TOO_OLD = "too old to repeat: Stripe has forgotten its key"
+OVERTAKEN = "overtaken: it was cancelled anew since"
 
 log = structlog.get_logger()
 settled = telemetry.meter().create_counter(
@@ -94,12 +95,14 @@ class Operations:
                 if is_forgotten(one.created_at, self._clock.now()):
                     await self._end(one, lease, error=TOO_OLD, livemode=None)
                 else:
-                    await self._act(one, lease)
+                    await self._act(one, lease, is_repeated=True)
             except (RefusedError, OutcomeUnknownError, LeaseLostError) as error:
                 log.warning("operation.failed", operation=str(one.id), error=type(error).__name__)
 
-    async def _act(self, one: Operation, lease: Lease) -> list[Written]:
+    async def _act(self, one: Operation, lease: Lease, *, is_repeated: bool = False) -> list[Written]:
         try:
+            if is_repeated and await self._is_overtaken(one):
+                return await self._end(one, lease, error=OVERTAKEN, livemode=None)
             changed = await self._stripe.update_subscription(one.object_id, CHANGES[one.kind], one.key)
         except RefusedError as error:
             await self._end(one, lease, error=error.reason, livemode=None)
@@ -110,6 +113,11 @@ class Operations:
                 await queue.release(connection, lease, one, error.reason, now, new_key=error.is_kept)
             raise
         return await self._end(one, lease, error=None, livemode=_livemode(changed))
+
+    async def _is_overtaken(self, one: Operation) -> bool:
+        """Return whether somebody cancelled after this was wanted: to take that back is nobody's wish."""
+        subscription = await self._stripe.get_subscription(one.object_id)
+        return (subscription["canceled_at"] or 0) > one.created_at.timestamp()
 
     async def _end(
         self, one: Operation, lease: Lease, *, error: str | None, livemode: bool | None

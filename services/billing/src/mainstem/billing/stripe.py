@@ -106,6 +106,10 @@ class Stripe:
         """Return a customer's subscriptions that have not ended."""
         return await self._list("/v1/subscriptions", {"customer": customer, "limit": PAGE})
 
+    async def get_subscription(self, subscription: str) -> Object:
+        """Return a subscription by its id."""
+        return await self._call("get", f"/v1/subscriptions/{_part(subscription)}")
+
     async def update_subscription(self, subscription: str, changes: Mapping[str, Any], key: str) -> Object:
         """Change a subscription, once a key."""
         return await self._call("post", f"/v1/subscriptions/{_part(subscription)}", changes, key)
