@@ -1,4 +1,10 @@
+import asyncio
+from collections.abc import AsyncIterator
+from uuid import UUID
+
+import asyncpg
 import pytest
+from servers import Database as OwnDatabase
 from sync_world import People
 
 from mainstem.common.clock import Clock
@@ -6,6 +12,7 @@ from mainstem.common.database import Database
 from mainstem.common.lease import Lease
 from mainstem.sync import deliveries
 from mainstem.sync.deliveries import Arrival, Claimed, Intent
+from mainstem.sync.store import Store
 
 PLATFORM = "acoustic"
 
@@ -38,3 +45,27 @@ async def test_of_two_holds_in_one_group_only_the_one_that_lasts_settles(
     async with sync_database.statement() as connection:
         settled = await deliveries.succeed(connection, arrivals, clock.now())
     assert settled == [None, False]
+
+
+@pytest.fixture
+async def marker(database: OwnDatabase) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
+    """Who marks several contacts in one transaction, and is never the one to give way."""
+    connection = await asyncpg.connect(database.url, server_settings={"deadlock_timeout": "1min"})
+    yield connection
+    await connection.close()
+
+
+async def test_a_group_that_waits_in_a_circle_with_who_marks_is_done_one_by_one(
+    people: People, sync_database: Database, clock: Clock, marker: "asyncpg.Connection[asyncpg.Record]"
+) -> None:
+    for number in range(1, 4):
+        await people.add(f"fan-{number}", email={"email_id": str(UUID(int=number))})
+    claimed = [await claim(sync_database, clock, 60.0) for _ in range(3)]
+    store = Store(sync_database, PLATFORM, clock)
+    mark = "UPDATE contact.delivery SET wanted = wanted + 1 WHERE contact_id = $1"
+    async with marker.transaction():
+        await marker.execute(mark, claimed[-1].contact_id)
+        held = asyncio.gather(*(store.intend(one, {}) for one in claimed))
+        await asyncio.sleep(0.3)
+        await marker.execute(mark, claimed[0].contact_id)
+    assert await held == [True, True, True]
