@@ -49,10 +49,16 @@ async def test_of_two_holds_in_one_group_only_the_one_that_lasts_settles(
 
 @pytest.fixture
 async def marker(database: OwnDatabase) -> AsyncIterator["asyncpg.Connection[asyncpg.Record]"]:
-    """Who marks several contacts in one transaction, and is never the one to give way."""
-    connection = await asyncpg.connect(database.url, server_settings={"deadlock_timeout": "1min"})
+    """Who marks several contacts in one transaction."""
+    connection = await asyncpg.connect(database.url)
     yield connection
     await connection.close()
+
+
+async def until_somebody_waits(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    async with asyncio.timeout(10):
+        while not await connection.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 -- what happens in Postgres sets no event of ours
+            await asyncio.sleep(0.02)
 
 
 async def test_a_group_that_waits_in_a_circle_with_who_marks_is_done_one_by_one(
@@ -66,6 +72,7 @@ async def test_a_group_that_waits_in_a_circle_with_who_marks_is_done_one_by_one(
     async with marker.transaction():
         await marker.execute(mark, claimed[-1].contact_id)
         held = asyncio.gather(*(store.intend(one, {}) for one in claimed))
-        await asyncio.sleep(0.3)
+        # Of two in a circle the one that waited first gives way.
+        await until_somebody_waits(marker)
         await marker.execute(mark, claimed[0].contact_id)
     assert await held == [True, True, True]
