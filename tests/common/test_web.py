@@ -1,3 +1,4 @@
+import asyncio
 import inspect
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -5,11 +6,13 @@ from typing import Any
 
 import httpx
 import pytest
+from raw_http import hang_up, until
 from serving import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from structlog.testing import capture_logs
 
 from mainstem.common import errors
 from mainstem.common.errors import PROBLEM, InvalidError, MainstemError, UnauthorizedError
@@ -248,3 +251,16 @@ async def test_an_id_that_could_harm_a_log_is_replaced(http: httpx.AsyncClient, 
 async def test_requests_without_an_id_get_one_each(http: httpx.AsyncClient) -> None:
     ids = {(await http.get("/__version__")).headers["x-request-id"] for _ in range(3)}
     assert len(ids) == 3
+
+
+async def test_a_caller_who_leaves_before_its_body_is_whole_is_no_failure_of_ours(
+    http: httpx.AsyncClient,
+) -> None:
+    with capture_logs() as events:
+        _, writer = await asyncio.open_connection("127.0.0.1", http.base_url.port)
+        writer.write(b"POST /public/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nhalf")
+        await writer.drain()
+        await asyncio.sleep(0.1)
+        await hang_up(writer)
+        await until(lambda: bool(events))
+    assert [(event["event"], event.get("status")) for event in events] == [("request.served", 400)]

@@ -20,13 +20,13 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Lifespan, Message, Receive, Scope, Send
 
 from mainstem.common import telemetry
-from mainstem.common.errors import PROBLEM, ContentTooLargeError, MainstemError
+from mainstem.common.errors import PROBLEM, BadRequestError, ContentTooLargeError, MainstemError
 from mainstem.common.health import Check
 from mainstem.common.identity import Verifier
 from mainstem.common.requests import Requests, problem_response
@@ -75,6 +75,7 @@ def build_app(
         exception_handlers={
             MainstemError: _answer_error,
             HTTPException: _answer_http_exception,
+            ClientDisconnect: _answer_nobody,
         },
         lifespan=_flushed(lifespan),
     )
@@ -225,3 +226,8 @@ async def _answer_http_exception(_request: Request, error: Exception) -> Respons
     status = HTTPStatus(error.status_code)
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": error.detail}
     return Response(json.dumps(problem), int(status), headers=error.headers, media_type=PROBLEM)
+
+
+async def _answer_nobody(_request: Request, _error: Exception) -> Response:
+    """Return what is counted for a caller who left before its body was whole: the failure is not ours."""
+    return problem_response(BadRequestError("the body is not whole"))
