@@ -25,10 +25,12 @@ demo *args:
 up *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
-# Run every check: format, lint, types, floors, tests, docs.
+# Run every check: format, lint, types, floors, tests, docs; with arguments, pytest's, only those tests.
 [group("check")]
 test *args: format-check lint types floors
-    @exec "{{bin}}"/python -m pytest "$@"
+    @if [ $# -gt 0 ]; then exec "{{bin}}"/python -m pytest "$@"; fi; failed=0; \
+    "{{bin}}"/python -m pytest -n 2 --dist loadfile --ignore tests/chaos || failed=1; \
+    "{{bin}}"/python -m pytest tests/chaos || failed=1; exit $failed
 
 # Run the checks that need no server and are not of the sandbox, in under a minute.
 [group("check")]
