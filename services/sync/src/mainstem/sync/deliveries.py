@@ -63,19 +63,28 @@ FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
 GIVEN = (
     "unnest($1::uuid[], $2::varchar[], $3::uuid[], {columns}) AS given (contact_id, platform, token, {names})"
 )
-HELD_BY_GIVEN = """delivery.contact_id = ANY($1::uuid[]) AND delivery.contact_id = given.contact_id
+IN_TURN = """taken AS MATERIALIZED (
+  SELECT contact_id, platform FROM contact.delivery
+  WHERE contact_id = ANY($1::uuid[]) AND platform = ANY($2::varchar[])
+  ORDER BY contact_id, platform FOR UPDATE
+)"""
+"""Takes the rows in the order in which marks take them: two who take several never wait in a circle."""
+
+HELD_BY_GIVEN = """delivery.contact_id = ANY($1::uuid[]) AND delivery.contact_id = taken.contact_id
+    AND delivery.platform = taken.platform AND delivery.contact_id = given.contact_id
     AND delivery.platform = given.platform AND delivery.lease_token = given.token"""
 
 INTEND = f"""
+WITH {IN_TURN}
 UPDATE contact.delivery AS delivery
 SET base = given.base, lease_expires_at = clock_timestamp() + given.lease
-FROM {GIVEN.format(columns="$4::jsonb[], $5::interval[]", names="base, lease")}
+FROM taken, {GIVEN.format(columns="$4::jsonb[], $5::interval[]", names="base, lease")}
 WHERE {HELD_BY_GIVEN}
 RETURNING given.contact_id, given.platform, given.token
 """  # noqa: S608 -- constants of this module
 
 SUCCEED = f"""
-WITH answer AS (
+WITH {IN_TURN}, answer AS (
   INSERT INTO contact.delivery_log
     (recorded_at, contact_id, platform, request, outcome, error, duration_ms, traceparent)
   SELECT * FROM unnest($9::timestamptz[], $10::uuid[], $11::varchar[], $12::varchar[], $13::varchar[],
@@ -91,7 +100,7 @@ SET sent = given.wanted, base = given.base, sent_at = $8, failures = 0, last_err
                         ELSE coalesce(nullif(traceparents[given.traces + 1:], '{{}}'),
                                       traceparents[cardinality(traceparents):]) END,
     {FREE}
-FROM {
+FROM taken, {
     GIVEN.format(
         columns="$4::bigint[], $5::jsonb[], $6::timestamptz[], $7::integer[]",
         names="wanted, base, confirm_at, traces",

@@ -93,7 +93,7 @@ async def _read(connection: Connection, claimed: Sequence[Claimed]) -> list[str]
 def _is_own(error: Exception) -> bool:
     """Whether each is to be tried alone: one has a value that cannot be stored, or a circle was waited in.
 
-    A group takes its rows in no certain order, unlike whoever marks several: one row alone closes no circle.
+    One row alone closes no circle.
     """
     is_alone = isinstance(error, (asyncpg.DataError, asyncpg.DeadlockDetectedError, ValueError))
     return is_alone or not isinstance(error, DATABASE_ERRORS)
