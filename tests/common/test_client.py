@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from mainstem.common.answer import Answer, NoAnswerError, NotReachedError
 from mainstem.common.breaker import FAILURES_TO_OPEN, Breaker, CircuitOpenError
-from mainstem.common.client import Answer, Client, NoAnswerError, NotReachedError, open_client
+from mainstem.common.client import Client, open_client
 from mainstem.sandbox.servers.ports import Ports
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

@@ -1,75 +1,40 @@
 """Calls to one outside service: a time limit, bounded retries with jitter, and a circuit breaker.
 
-pyreqwest makes them, and nobody who calls sees it: it takes an eighth of what httpx takes (ADR 0008).
 Retries are for requests that may be repeated; what must not be, and what Postgres retries anyway
 (deliveries, fetches), goes with `attempts=1`.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from __future__ import annotations
+
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from datetime import timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-import msgspec
-import pyreqwest.client as pyreqwest
 import stamina
 from opentelemetry.trace import Span, SpanKind, StatusCode
-from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
 
 from mainstem.common import telemetry
+from mainstem.common.answer import Answer, NoAnswerError
 from mainstem.common.breaker import Breaker
 
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from mainstem.common.exchange import Exchange
+
 TIMEOUT_SECONDS = 5.0
-IDLE_SECONDS = 3.0
-"""How long a connection is kept for the next request: servers close theirs after five seconds or more."""
-
-NO_CONNECTION = "client error (Connect)"
-"""What stands among the causes of an error if there was no connection.
-
-The class does not tell: pyreqwest calls every timeout one of connecting, and a connection lost under a
-request an error of connecting too.
-"""
-
-
-class NoAnswerError(Exception):
-    """No answer came, or not all of it; whether the service acted is unknown. Quotes nobody's data."""
-
-
-class NotReachedError(NoAnswerError):
-    """The service was not reached: it saw nothing of the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service answered."""
-
-    status: int
-    content: bytes
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is one of 200 to 299."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
-
-    def json(self) -> Any:
-        """Return the content as JSON says it.
-
-        Raises:
-            ValueError: it is none.
-        """
-        return msgspec.json.decode(self.content)
 
 
 class Client:
     """An HTTP client for one outside service."""
 
-    def __init__(self, http: pyreqwest.Client, breaker: Breaker, base_url: str = "") -> None:
-        self._http = http
+    def __init__(self, breaker: Breaker, base_url: str, timeout_seconds: float, connections: int) -> None:
         self._breaker = breaker
         self._base_url = base_url
+        self._timeout_seconds = timeout_seconds
+        self._connections = connections
+        self._opened: Exchange | None = None
 
     async def request(
         self,
@@ -109,23 +74,26 @@ class Client:
         target = f"{self._base_url}{url}"
         with telemetry.span(method, kind=SpanKind.CLIENT, **_attributes(method, target)) as span:
             try:
-                answer = await self._exchange(method, target, form, {**(headers or {}), **_trace()})
-            except PyreqwestError as error:
+                answer = await self._exchange().send(method, target, form, {**(headers or {}), **_trace()})
+            except NoAnswerError:
                 self._breaker.record(ok=False)
-                # Its text may quote what was sent.
-                kind = NotReachedError if _is_before_sending(error) else NoAnswerError
-                raise kind(type(error).__name__) from None
+                raise
             is_ok = answer.status < HTTPStatus.INTERNAL_SERVER_ERROR
             self._breaker.record(ok=is_ok)
             _note(span, answer.status)
         return answer
 
-    async def _exchange(
-        self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
-    ) -> Answer:
-        builder = self._http.request(method, url).headers(headers)
-        response = await (builder if form is None else builder.form(form)).build().send()
-        return Answer(response.status, bytes(await response.bytes()))
+    async def close(self) -> None:
+        """Close what was opened."""
+        if self._opened is not None:
+            await self._opened.close()
+
+    def _exchange(self) -> Exchange:
+        if self._opened is None:
+            from mainstem.common.exchange import Exchange  # noqa: PLC0415 -- megabytes, which a door that calls nobody saves
+
+            self._opened = Exchange(self._timeout_seconds, self._connections)
+        return self._opened
 
 
 class _Again(Exception):  # noqa: N818 -- not an error: it asks for the next attempt
@@ -135,13 +103,6 @@ class _Again(Exception):  # noqa: N818 -- not an error: it asks for the next att
 def _is_passing(answer: Answer) -> bool:
     is_server_error = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return is_server_error or answer.status == HTTPStatus.TOO_MANY_REQUESTS
-
-
-def _is_before_sending(error: PyreqwestError) -> bool:
-    """Whether it is sure that the service saw nothing of the request; in doubt it is not."""
-    causes = (error.details or {}).get("causes") if isinstance(error, RequestError) else None
-    is_unconnected = any(cause["message"] == NO_CONNECTION for cause in causes or ())
-    return is_unconnected or isinstance(error, PoolTimeoutError)
 
 
 def _attributes(method: str, url: str) -> dict[str, Any]:
@@ -172,15 +133,8 @@ async def open_client(
     breaker: Breaker | None = None,
 ) -> AsyncIterator[Client]:
     """Open a client; `name` is what logs and errors call the service, `base_url` precedes every URL asked."""
-    seconds = timedelta(seconds=timeout_seconds)
-    builder = (
-        pyreqwest.ClientBuilder()
-        .timeout(seconds)
-        .connect_timeout(seconds)
-        .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
-        .max_connections(connections)
-        .user_agent("mainstem")
-        .follow_redirects(enable=False)
-    )
-    async with builder.build() as http:
-        yield Client(http, breaker or Breaker(name), base_url)
+    client = Client(breaker or Breaker(name), base_url, timeout_seconds, connections)
+    try:
+        yield client
+    finally:
+        await client.close()

@@ -14,7 +14,8 @@ from typing import Any
 import jwt
 import structlog
 
-from mainstem.common.client import Client, NoAnswerError, open_client
+from mainstem.common.answer import NoAnswerError
+from mainstem.common.client import Client, open_client
 from mainstem.common.errors import UnauthorizedError, UnavailableError
 from mainstem.common.settings import SettingsError
 

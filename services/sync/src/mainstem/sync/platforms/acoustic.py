@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import structlog
 
 from mainstem.common import telemetry
+from mainstem.common.answer import Answer, NoAnswerError, NotReachedError
 from mainstem.common.breaker import CircuitOpenError
-from mainstem.common.client import Answer, Client, NoAnswerError, NotReachedError
+from mainstem.common.client import Client
 from mainstem.sync.difference import Row, Tables
 from mainstem.sync.platforms import acoustic_columns as columns
 from mainstem.sync.platforms import acoustic_xml as xml
