@@ -43,10 +43,10 @@ class Served:
     http: httpx.AsyncClient
 
     async def refuses(self) -> bool:
-        """Whether nobody is let in any more."""
+        """Whether nobody is let in any more; who comes just as the door shuts has it shut in the face."""
         try:
             await self.http.get("/__lbheartbeat__")
-        except httpx.ConnectError:
+        except (httpx.ConnectError, httpx.ReadError, httpx.RemoteProtocolError):
             return True
         return False
 

@@ -18,7 +18,7 @@ async def _at_once(caller: Caller, count: int) -> list[list[str | None]]:
 async def test_the_eleventh_at_once_is_rejected_and_never_acted_on(
     caller: Caller, acoustic: AcousticStandIn, faults: Faults
 ) -> None:
-    faults.add(Fault("acoustic", Kind.DELAY, path="XMLAPI", delay_seconds=0.3, remaining=None))
+    faults.add(Fault("acoustic", Kind.DELAY, path="XMLAPI", delay_seconds=2.0, remaining=None))
     answers = await _at_once(caller, 11)
     assert answers.count([REJECTION.text]) == 1
     assert len(acoustic.holds()["main"]) == 10
@@ -31,10 +31,13 @@ async def test_the_eleventh_at_once_is_rejected_and_never_acted_on(
     assert [call["faults"] for call in acoustic.received() if call["operation"] is None] == [[REJECTION.text]]
 
 
-async def test_a_rejection_comes_at_once_and_is_not_queued(caller: Caller, faults: Faults) -> None:
-    faults.add(Fault("acoustic", Kind.DELAY, path="XMLAPI", delay_seconds=0.5, remaining=None))
+async def test_a_rejection_comes_at_once_and_is_not_queued(
+    caller: Caller, acoustic: AcousticStandIn, faults: Faults
+) -> None:
+    faults.add(Fault("acoustic", Kind.DELAY, path="XMLAPI", delay_seconds=2.0, remaining=None))
     slow = asyncio.gather(*(caller.post(recipient({"email_id": f"{number}"})) for number in range(10)))
-    await asyncio.sleep(0.2)
+    while acoustic.holds()["requests"]["under_way"] < 10:  # noqa: ASYNC110 -- the stand-in sets no event for it
+        await asyncio.sleep(0.01)
     rejected = await caller.call(recipient({"email_id": "late"}))
     assert rejected.faults == [REJECTION.text]
     assert not slow.done()
