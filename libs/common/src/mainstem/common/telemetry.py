@@ -38,6 +38,8 @@ TRACE_CONTEXT = TraceContextTextMapPropagator()
 SAMPLED = frozenset("13579bdf")
 """How a traceparent ends whose trace is sampled: the last bit of its flags is set."""
 
+BEGINNINGS = ("BEGIN", "SET LOCAL ")
+
 FRAMES = 12
 _tracer = trace.get_tracer("mainstem")
 """Ours, whichever SDK is started; to ask for it at each span would take as long as the span."""
@@ -75,8 +77,20 @@ def start(service: str, settings: ServiceSettings) -> None:
         tracers.add_span_processor(ErrorProcessor(exporting))
     trace.set_tracer_provider(tracers)
     metrics.set_meter_provider(MeterProvider(resource=resource, metric_readers=[PrometheusMetricReader()]))
-    AsyncPGInstrumentor().instrument()  # type: ignore[no-untyped-call]  # the package ships no types for it
+    _Statements().instrument()  # type: ignore[no-untyped-call]  # the package ships no types for it
     HTTPXClientInstrumentor().instrument(async_request_hook=_leave_out_query)
+
+
+class _Statements(AsyncPGInstrumentor):
+    """Spans of statements, but for those that only begin a transaction: they ask Postgres for nothing.
+
+    A commit has its span: it waits for the disk.
+    """
+
+    async def _do_execute(self, func: Any, instance: Any, args: Any, kwargs: Any) -> Any:
+        if args[0].startswith(BEGINNINGS):
+            return await func(*args, **kwargs)
+        return await super()._do_execute(func, instance, args, kwargs)  # type: ignore[no-untyped-call]  # as above
 
 
 async def _leave_out_query(span: Span, request: Any) -> None:

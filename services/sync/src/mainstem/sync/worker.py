@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from mainstem.common import telemetry
 from mainstem.common.client import open_client
 from mainstem.common.clock import Clock, open_clock
-from mainstem.common.database import Database, open_database
+from mainstem.common.database import Connections, open_pool
 from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
 from mainstem.common.web import State, build_app
@@ -39,7 +39,7 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     clock, owner = open_clock(settings.clock_file), f"{settings.instance}:{os.getpid()}"
     async with (
-        open_database(settings.database_url.get_secret_value(), name=f"{SERVICE}-worker") as database,
+        open_pool(settings.database_url.get_secret_value(), name=f"{SERVICE}-worker") as database,
         open_waker(redis_url) as waker,
     ):
         await require_schema(database)
@@ -71,7 +71,7 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
 
 @asynccontextmanager
 async def open_acoustic(
-    settings: Settings, database: Database, clock: Clock, owner: str, look: Callable[[], None]
+    settings: Settings, database: Connections, clock: Clock, owner: str, look: Callable[[], None]
 ) -> AsyncIterator[Deliverer]:
     """Open what delivers to Acoustic; at the end it finishes what is under way.
 
