@@ -199,6 +199,11 @@ async def test_what_nobody_foresaw_is_a_500_without_its_text(http: httpx.AsyncCl
     assert response.headers["x-request-id"] == "mine-7"
 
 
+@pytest.mark.parametrize("path", ["/__heartbeat__s", "/__version__/more", "/publicity"])
+async def test_a_path_that_begins_like_a_public_one_is_none(http: httpx.AsyncClient, path: str) -> None:
+    assert (await http.get(path)).status_code == 401
+
+
 async def test_nobody_enters_without_an_identity(http: httpx.AsyncClient) -> None:
     for headers in ({}, {"authorization": "Bearer unknown"}):
         response = await http.get("/who", headers=headers)

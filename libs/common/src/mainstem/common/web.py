@@ -102,15 +102,19 @@ def serve(app: Starlette, settings: ServiceSettings) -> None:
 
 
 class IdentityCheck:
-    """Lets nobody in without an identity that the gateway signed, except on public paths."""
+    """Lets nobody in without an identity that the gateway signed, except on public paths.
+
+    A public path that ends in a slash stands for all that are below it.
+    """
 
     def __init__(self, app: ASGIApp, public: Sequence[str]) -> None:
         self._app = app
-        self._public = tuple(public)
+        self._paths = frozenset(public)
+        self._folders = tuple(one for one in public if one.endswith("/"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] == "http" and not scope["path"].startswith(self._public):
+        if scope["type"] == "http" and not self._is_public(scope["path"]):
             verifier: Verifier | None = scope["state"]["identity"]
             if verifier is not None:
                 try:
@@ -120,6 +124,9 @@ class IdentityCheck:
                     await problem_response(error)(scope, receive, send)
                     return
         await self._app(scope, receive, send)
+
+    def _is_public(self, path: str) -> bool:
+        return path in self._paths or path.startswith(self._folders)
 
 
 class BodyLimit:

@@ -204,7 +204,7 @@ class Deliverer:
             slot.give_back()
             raise
         except BaseException:
-            # Nobody knows whether the request has ended there; it keeps its slot as long as the lease lasts.
+            # Nobody knows whether the request has ended there; it keeps its slot for a while longer.
             slot.give_back_after(MARGIN_SECONDS)
             raise
         slot.give_back()
