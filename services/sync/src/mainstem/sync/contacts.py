@@ -113,13 +113,6 @@ async def find_owners(connection: Connection, owners: Iterable[Owner]) -> dict[O
     return found
 
 
-def owners_of(contact: Contact) -> list[Owner]:
-    """Return every owner under which ingest may know this contact."""
-    known = identities(contact)
-    aliases = [(name, known[kind]) for name, kind in OWNER_KINDS.items() if kind in known]
-    return [*known.items(), *aliases]
-
-
 def _identity_of(owner: Owner) -> tuple[str, str] | None:
     name = OWNER_KINDS.get(owner[0], owner[0])
     return (name, IDENTITY_KINDS[name].normalise(owner[1])) if name in IDENTITY_KINDS else None
