@@ -226,12 +226,13 @@ async def test_a_failure_that_its_key_repeats_for_good_is_left_for_a_new_one(
     assert [row["attempt"] for row in await world.reservations()] == [2]
 
 
+@pytest.mark.parametrize("body", ["null", "{}"])
 async def test_an_answer_that_is_no_object_tells_nothing(
-    world: BillingWorld, client: httpx.AsyncClient
+    world: BillingWorld, client: httpx.AsyncClient, body: str
 ) -> None:
     await register(client)
     url = await url_of(client)
-    world.break_(Kind.STATUS, "/v1/checkout/sessions/", method="GET", status=200, body="null")
+    world.break_(Kind.STATUS, "/v1/checkout/sessions/", method="GET", status=200, body=body)
     assert await url_of(client) == url
     assert len(world.held("checkout.session")) == 1
 
@@ -267,6 +268,7 @@ async def test_a_session_without_a_page_is_told_as_it_is(
     await register(client)
     session = {
         "id": "cs_test_1",
+        "object": "checkout.session",
         "status": "open",
         "url": None,
         "subscription": None,

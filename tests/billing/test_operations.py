@@ -88,6 +88,23 @@ async def test_the_worker_finds_out_what_became_of_it(world: BillingWorld, shop:
     assert await world.hints() == [("subscription", "received")]
 
 
+async def test_an_operation_whose_answer_is_odd_is_in_no_others_way(
+    world: BillingWorld, shop: Shop, leaving: str
+) -> None:
+    other = await world.shop.subscription()
+    await world.shop.sdk.v1.subscriptions.update_async(other.id, {"cancel_at_period_end": True})
+    world.break_(Kind.DROP, CHANGE, method="POST", remaining=None)
+    for one in (leaving, other.id):
+        with pytest.raises(UnavailableError):
+            await stay(shop, one, 0.5)
+    world.stripe.faults.clear()
+    await let_leases_end(world)
+    odd = '{"object": "subscription"}'
+    world.break_(Kind.STATUS, f"{CHANGE}{leaving}", method="GET", status=200, body=odd)
+    assert await shop.operations.work() == 2
+    assert sorted(await operations(world)) == [("done", 1), ("wanted", 1)]
+
+
 async def test_two_who_want_the_same_at_once_have_it_done_once(
     world: BillingWorld, shop: Shop, leaving: str
 ) -> None:

@@ -16,7 +16,7 @@ from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
 from mainstem.common.errors import BadGatewayError, UnavailableError
 from mainstem.common.hints import Hint, Written
-from mainstem.common.lease import Lease, LeaseLostError
+from mainstem.common.lease import Lease
 
 STOP_CANCELLATION = "stop_cancellation"
 CHANGES: Mapping[str, Mapping[str, Any]] = {STOP_CANCELLATION: {"cancel_at_period_end": False}}
@@ -96,7 +96,7 @@ class Operations:
                     await self._end(one, lease, error=TOO_OLD, livemode=None)
                 else:
                     await self._act(one, lease, is_repeated=True)
-            except (RefusedError, OutcomeUnknownError, LeaseLostError) as error:
+            except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other operation's way
                 log.warning("operation.failed", operation=str(one.id), error=type(error).__name__)
 
     async def _act(self, one: Operation, lease: Lease, *, is_repeated: bool = False) -> list[Written]:

@@ -188,6 +188,9 @@ class Stripe:
             raise OutcomeUnknownError("no JSON object") from None
         except stripe.StripeError as error:
             raise _explained(error) from None
+        if "object" not in decoded:
+            # All that Stripe answers says what it is.
+            raise OutcomeUnknownError("no Stripe object")
         return decoded
 
 

@@ -14,7 +14,6 @@ from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, Refuse
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
-from mainstem.common.errors import MainstemError
 from mainstem.common.lease import Lease
 
 LIMIT = 10
@@ -61,7 +60,7 @@ class Sweep:
                 await self._checkout.bring_on(one, lease)
         except (RefusedError, OutcomeUnknownError) as error:
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=error.reason)
-        except MainstemError as error:
+        except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other reservation's way
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=type(error).__name__)
 
     async def _settle_session(self, one: Reservation, lease: Lease) -> None:
