@@ -17,7 +17,7 @@ from tests.charts.charts import (
 )
 from tests.charts.schema import OF_THE_SANDBOX, SETTINGS, names_by_kind
 
-from mainstem.common import jobs, telemetry, web
+from mainstem.common import jobs, server, telemetry, web
 from mainstem.common.settings import ServiceSettings
 from mainstem.gateway.app import read_routes
 from mainstem.gateway.settings import Settings as GatewaySettings
@@ -33,7 +33,7 @@ CASES = [(service, name) for service in SERVICES for name in matrix(service)]
 def names_read(service: str) -> set[str]:
     """Return every name that some process of a service reads."""
     ours = {str(field.validation_alias) for field in SETTINGS[service].model_fields.values()}
-    return ours | {web.TRUSTED_PROXIES}
+    return ours | {server.TRUSTED_PROXIES}
 
 
 def deployed(service: str, values: dict[str, Any] | None = None) -> dict[str, Manifest]:
@@ -55,7 +55,7 @@ def test_a_process_is_told_nothing_that_it_does_not_read(service: str) -> None:
 def test_every_setting_can_be_told(service: str) -> None:
     plain, secrets, files = names_by_kind(SETTINGS[service])
     schema_names = {*plain, *secrets, *files, "MAINSTEM_HOST", "MAINSTEM_PORT"}
-    assert names_read(service) - OF_THE_SANDBOX - {"HOSTNAME", web.TRUSTED_PROXIES} == schema_names
+    assert names_read(service) - OF_THE_SANDBOX - {"HOSTNAME", server.TRUSTED_PROXIES} == schema_names
 
 
 def plausible(environment: dict[str, Any]) -> dict[str, str]:
@@ -163,7 +163,7 @@ def test_only_a_process_behind_an_ingress_believes_forwarded_addresses() -> None
         values = dict(matrix(service)[case])
         has_door = bool(values.get("ingress", {}).get("enabled"))
         for name, pod in deployed(service, values).items():
-            told = environment_of(pod).get(web.TRUSTED_PROXIES)
+            told = environment_of(pod).get(server.TRUSTED_PROXIES)
             assert told == ("10.1.0.0/16,10.2.0.1" if has_door and name.endswith("-http") else None)
 
 

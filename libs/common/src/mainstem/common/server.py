@@ -1,15 +1,54 @@
-"""The server of every process: told to end, it says first that it is not ready, and then stops listening."""
+"""Server of every process: guarded connections, a watched loop, and an end in two steps.
 
+After SIGTERM it first reports that it is not ready, and then stops listening.
+"""
+
+import os
 import socket
 import time
 from types import FrameType
 
 import structlog
 import uvicorn
+from starlette.types import ASGIApp
+
+from mainstem.common.http.guard import guarded
+from mainstem.common.http.limits import AddressShare, Census, Limits, Trusted
+from mainstem.common.settings import ServiceSettings
+from mainstem.common.watchdog import open_watchdog
+
+TRUSTED_PROXIES = "FORWARDED_ALLOW_IPS"
+"""uvicorn's own name for whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; unset: nobody's."""
 
 CLOSE = (b"connection", b"close")
 
 log = structlog.get_logger()
+
+
+def configuration(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
+    """Return how uvicorn serves an app: guarded, within the limits of the settings."""
+    limits = Limits(
+        head_seconds=settings.head_seconds,
+        body_seconds=settings.body_seconds,
+        idle_seconds=settings.idle_seconds,
+        connections=settings.connections,
+        connections_per_address=settings.connections_per_address,
+    )
+    trusted = Trusted(os.environ.get(TRUSTED_PROXIES))
+    return uvicorn.Config(
+        AddressShare(app, limits, trusted),
+        host=settings.host,
+        port=settings.port,
+        http=guarded(limits, Census(limits, trusted)),
+        ws="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        # uvicorn trusts loopback unless told whom: anybody there could pass as another address.
+        proxy_headers=TRUSTED_PROXIES in os.environ,
+        timeout_graceful_shutdown=settings.stop_seconds,
+    )
 
 
 class Ending:
@@ -49,6 +88,11 @@ class Server(uvicorn.Server):
             # A new list: requests that are under way hold the old one.
             self.server_state.default_headers = [*self.server_state.default_headers, CLOSE]
         return is_over or time.monotonic() >= self._closes_at
+
+    async def main_loop(self) -> None:
+        """Serve until told to stop, with a watchdog on the loop."""
+        async with open_watchdog():
+            await super().main_loop()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Stop listening, and wait for what is under way."""

@@ -76,6 +76,37 @@ class ServiceSettings(Settings):
         default=10,
         ge=1,
     )
+    head_seconds: float = env(
+        "MAINSTEM_HEAD_SECONDS",
+        "Seconds in which the headers of a request must arrive, and the first byte of a connection.",
+        default=10.0,
+        gt=0.0,
+    )
+    body_seconds: float = env(
+        "MAINSTEM_BODY_SECONDS",
+        "Seconds in which the body of a request must arrive after its headers.",
+        default=30.0,
+        gt=0.0,
+    )
+    idle_seconds: float = env(
+        "MAINSTEM_IDLE_SECONDS",
+        "Seconds for which a connection is kept between two requests; behind the gateway more than 3.",
+        default=5.0,
+        gt=0.0,
+    )
+    connections: int = env(
+        "MAINSTEM_CONNECTIONS",
+        "How many connections are open at most; a full process drops the oldest that answers nothing.",
+        default=1_024,
+        ge=1,
+    )
+    connections_per_address: int = env(
+        "MAINSTEM_CONNECTIONS_PER_ADDRESS",
+        "How many connections, or requests under way, one client address (IPv6: one /64) has at most."
+        " Peers in FORWARDED_ALLOW_IPS are exempt.",
+        default=256,
+        ge=1,
+    )
     database_url: SecretStr = env(
         "DATABASE_URL", "Postgres, as `postgresql://login:password@host:port/database`."
     )

@@ -14,7 +14,6 @@ from importlib.metadata import version
 from typing import Any, TypedDict
 
 import structlog
-import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
@@ -30,13 +29,11 @@ from mainstem.common.errors import PROBLEM, BadRequestError, ContentTooLargeErro
 from mainstem.common.health import Check
 from mainstem.common.identity import Verifier
 from mainstem.common.requests import Requests, problem_response
-from mainstem.common.server import Ending, Server
+from mainstem.common.server import Ending, Server, configuration
 from mainstem.common.settings import ServiceSettings
 
 BODY_LIMIT = 1024 * 1024
 HEALTH_PATHS = ("/__lbheartbeat__", "/__heartbeat__", "/__version__", "/metrics")
-TRUSTED_PROXIES = "FORWARDED_ALLOW_IPS"
-"""uvicorn's own name for whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; unset: nobody's."""
 
 log = structlog.get_logger()
 
@@ -85,18 +82,7 @@ def build_app(
 
 def serve(app: Starlette, settings: ServiceSettings) -> None:
     """Serve what `build_app` returned until SIGTERM or SIGINT, then end what is under way."""
-    config = uvicorn.Config(
-        app,
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        lifespan="on",
-        # uvicorn trusts loopback unless told whom: anybody there could pass as another address.
-        proxy_headers=TRUSTED_PROXIES in os.environ,
-        timeout_graceful_shutdown=settings.stop_seconds,
-    )
+    config = configuration(app, settings)
     with suppress(KeyboardInterrupt):
         Server(config, app.state.ending, drain_seconds=settings.drain_seconds).run()
 

@@ -1,0 +1,56 @@
+"""Answers keep their order and their requests, whatever the client sends besides."""
+
+import asyncio
+
+from guarded_app import Recorder
+from wire import wire_to
+
+H = b" HTTP/1.1\r\nHost: a\r\n"
+SMUGGLED = b"GET /smuggled" + H + b"\r\n"
+
+
+async def test_pipelined_requests_are_answered_in_order(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(b"".join(b"GET /%d" % number + H + b"\r\n" for number in range(20)))
+        said = await wire.hear()
+    assert [body for _, body in said.answers] == [b"/%d" % number for number in range(20)]
+
+
+async def test_refusal_of_a_later_request_overtakes_no_answer(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /held" + H + b"\r\n", b"GET /queued" + H + b"\r\n" + b"nonsense\r\n\r\n")
+        asyncio.get_running_loop().call_later(0.1, app.go_on.set)
+        said = await wire.hear()
+    assert [body for _, body in said.answers] == [b"/held", b"/queued"]
+    assert said.is_closed
+
+
+async def test_broken_body_of_a_queued_request_loses_that_request_alone(app: Recorder) -> None:
+    broken = b"POST /broken" + H + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n"
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /held" + H + b"\r\n", broken)
+        asyncio.get_running_loop().call_later(0.1, app.go_on.set)
+        said = await wire.hear()
+    assert [body for _, body in said.answers] == [b"/held"]
+    assert said.is_closed
+    assert [path for _, path, _ in app.received] == ["/held"]
+
+
+async def test_body_that_comes_after_an_early_answer_is_no_request(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(
+            b"POST /early" + H + b"Content-Length: %d\r\n\r\n" % (len(SMUGGLED) + 1), SMUGGLED, SMUGGLED
+        )
+        said = await wire.hear(b"POST")
+    assert said.statuses == [200]
+    assert said.is_closed
+    assert [path for _, path, _ in app.received] == ["/early"]
+
+
+async def test_whole_body_after_an_early_answer_keeps_the_connection(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(
+            b"POST /early" + H + b"Content-Length: 3\r\n\r\nabc" + SMUGGLED.replace(b"smuggled", b"b")
+        )
+        said = await wire.hear(b"POST", b"GET")
+    assert [body for _, body in said.answers] == [b"/early", b"/b"]
