@@ -112,6 +112,7 @@ HEADERS = {
     "no time": {"Stripe-Signature": signed(BODY)["Stripe-Signature"].partition(",")[2]},
     "odd time": {"Stripe-Signature": "t=5=6,v1=00"},
     "huge time": {"Stripe-Signature": f"t={'9' * 400},v1=00"},
+    "over 4 KiB": {"Stripe-Signature": f"{signed(BODY)['Stripe-Signature']},v0={'0' * 4_096}"},
     "forged": signed(BODY, "whsec_forged"),
     "of another body": signed(BODY + b" "),
     "another scheme": {"Stripe-Signature": signed(BODY)["Stripe-Signature"].replace("v1=", "v0=")},

@@ -9,6 +9,7 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import _TrustedHosts
 
+from mainstem.common import telemetry
 from mainstem.common.errors import TooManyRequestsError
 from mainstem.common.requests import problem_response
 
@@ -22,6 +23,10 @@ TRAILER_BYTES = 8 * 1024
 
 IPV6_NETWORK_BITS = 64
 """An IPv6 client usually owns a whole /64, so its addresses count as one."""
+
+refused = telemetry.meter().create_counter(
+    "mainstem_requests_refused", description="Requests and connections refused before a route was looked for."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +130,7 @@ class AddressShare:
             return
         owner = owner_of(client[0])
         if self._running[owner] >= self._most:
+            refused.add(1, {"reason": "address_requests"})
             error = TooManyRequestsError(
                 "too many requests of this address are under way; wait for their answers",
                 headers={"Retry-After": "1"},

@@ -7,17 +7,13 @@ from http import HTTPStatus
 
 import structlog
 
-from mainstem.common import telemetry
 from mainstem.common.errors import PROBLEM
-from mainstem.common.http.limits import HEAD_BYTES, HEADERS, TARGET_BYTES, TRAILER_BYTES
+from mainstem.common.http.limits import HEAD_BYTES, HEADERS, TARGET_BYTES, TRAILER_BYTES, refused
 
 LOG_SECONDS = 1.0
 """A reason is logged once in this time, with its count: an attacker must not fill the log."""
 
 log = structlog.get_logger()
-refused = telemetry.meter().create_counter(
-    "mainstem_requests_refused", description="Requests and connections refused before a route was looked for."
-)
 
 
 @dataclass(frozen=True, slots=True)

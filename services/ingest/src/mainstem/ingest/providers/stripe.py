@@ -22,6 +22,8 @@ API_VERSION = "2026-10-28.endive"
 """The version whose shapes we ask for; payloads come in those of their endpoint."""
 
 TOLERANCE_SECONDS = 300
+SIGNATURE_BYTES = 4 * 1024
+"""Of a signature header; Stripe's own have about a hundred for each secret that signs."""
 FETCH_SECONDS = 10.0
 """How long one object may take, all pages of its lists included."""
 PAGE = 100
@@ -58,8 +60,10 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> None:
     """Pass if one of the secrets signed these bytes, and lately. Signatures live by machine time.
 
     Raises:
-        SignatureError: none did, or not within 300 s of now, on either side.
+        SignatureError: none did, or not within 300 s of now, on either side, or the header is too long.
     """
+    if len(header or "") > SIGNATURE_BYTES:
+        raise SignatureError(f"the signature may have {SIGNATURE_BYTES} bytes at most")
     if not any(_is_signed(body, header, secret) for secret in secrets):
         raise SignatureError("the signature does not hold")
 
