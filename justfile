@@ -26,14 +26,14 @@ up *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
 # What starts and ends processes, or lets faults rage, is tested with the machine to itself.
-alone := "tests/gateway tests/sandbox tests/chaos"
+alone := "tests/gateway tests/sandbox tests/chaos tests/attacks"
 
-# Run every check: format, lint, types, floors, tests, docs; with arguments, pytest's, only those tests.
+# Run every check: format, lint, types, floors, tests, docs (--all: whole suites that else run a part in turn; other arguments are pytest's).
 [group("check")]
 test *args: format-check lint types floors
-    @if [ $# -gt 0 ]; then exec "{{bin}}"/python -m pytest "$@"; fi; failed=0; \
-    "{{bin}}"/python -m pytest -n 2 --dist loadfile {{replace_regex(alone, '(\S+)', '--ignore $1')}} || failed=1; \
-    "{{bin}}"/python -m pytest {{alone}} || failed=1; exit $failed
+    @if [ $# -gt 0 ] && [ "$*" != "--all" ]; then exec "{{bin}}"/python -m pytest "$@"; fi; failed=0; \
+    "{{bin}}"/python -m pytest "$@" -n 2 --dist loadfile {{replace_regex(alone, '(\S+)', '--ignore $1')}} || failed=1; \
+    "{{bin}}"/python -m pytest "$@" {{alone}} || failed=1; exit $failed
 
 # Run the checks that need no server and are not of the sandbox, in under a minute.
 [group("check")]

@@ -11,7 +11,7 @@ from uvicorn.server import ServerState
 from mainstem.common.http import refusals
 from mainstem.common.http.limits import Census, Limits
 from mainstem.common.http.refusals import Journal, Refusal
-from mainstem.common.http.strict import Phase, StrictProtocol
+from mainstem.common.http.strict import BODY, DEAF, HEAD, StrictProtocol
 
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 256 * 1024
@@ -46,7 +46,7 @@ class GuardedProtocol(StrictProtocol):
 
     def drop(self) -> None:
         """Close the connection at once."""
-        self._phase = Phase.DEAF
+        self._phase = DEAF
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
@@ -60,7 +60,7 @@ class GuardedProtocol(StrictProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._phase = Phase.DEAF
+        self._phase = DEAF
         self._census.leave(self)
         self._unset_keepalive_if_required()
         self._unset_stalled()
@@ -68,12 +68,12 @@ class GuardedProtocol(StrictProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Each part of a request has its own time limit; blank lines extend none."""
-        if self._phase is Phase.DEAF:
+        if self._phase is DEAF:
             self._discard(data)
             return
-        before = (self._phase, self.cycle)
+        phase, cycle = self._phase, self.cycle
         self._parse(data)
-        if (self._phase, self.cycle) != before:
+        if self._phase is not phase or self.cycle is not cycle:
             self._watch()
 
     # Bounds and times
@@ -84,11 +84,11 @@ class GuardedProtocol(StrictProtocol):
 
     def _watch(self) -> None:
         """Set the time limit of the phase; while a request is answered and no other begins, there is none."""
-        if self._phase is Phase.DEAF:
+        if self._phase is DEAF:
             return
-        if self._phase is Phase.HEAD:
+        if self._phase is HEAD:
             self._expect(self._limits.head_seconds)
-        elif self._phase is Phase.BODY:
+        elif self._phase is BODY:
             self._expect(self._limits.body_seconds)
         elif self.is_answering:
             self._unset_keepalive_if_required()
@@ -96,12 +96,12 @@ class GuardedProtocol(StrictProtocol):
             self._expect(self._limits.idle_seconds)
 
     def _expire(self) -> None:
-        if self._phase is Phase.HEAD:
+        if self._phase is HEAD:
             self._refuse(refusals.SLOW_HEAD)
-        elif self._phase is Phase.BODY and self.flow.read_paused:
+        elif self._phase is BODY and self.flow.read_paused:
             # The app has not read what came: the delay is not the client's.
             self._expect(self._limits.body_seconds)
-        elif self._phase is Phase.BODY:
+        elif self._phase is BODY:
             self._refuse(refusals.SLOW_BODY)
         elif not self.is_answering:
             self._close()
@@ -118,7 +118,7 @@ class GuardedProtocol(StrictProtocol):
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
-        if self._phase is Phase.BODY and self.cycle.response_complete:
+        if self._phase is BODY and self.cycle.response_complete:
             self._linger()
         elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
@@ -147,7 +147,7 @@ class GuardedProtocol(StrictProtocol):
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be served, after the answers that are still due, and close."""
         self._journal.add(refusal)
-        broken = self.cycle if self._phase is Phase.BODY else None
+        broken = self.cycle if self._phase is BODY else None
         if broken is not None:
             self._forget(broken)
         if self.is_answering:
@@ -168,7 +168,7 @@ class GuardedProtocol(StrictProtocol):
 
     def _end_after_answers(self) -> None:
         """Read nothing more, and close after the answers that are due."""
-        self._phase = Phase.DEAF
+        self._phase = DEAF
         self._unset_keepalive_if_required()
         last = self.pipeline[0][0] if self.pipeline else self._answering
         if last is None or last.response_complete:
@@ -178,7 +178,7 @@ class GuardedProtocol(StrictProtocol):
 
     def _linger(self) -> None:
         """End the sending side, and close once the client has done so too, or after a moment."""
-        self._phase = Phase.DEAF
+        self._phase = DEAF
         self._read_bytes = 0
         if not self.transport.is_closing():
             self.flow.resume_reading()
