@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from gateway_process import served, start
 from servers import Database
-from tiny_gateway import Upstream
+from tiny_gateway import GRANT, Upstream
 
 from mainstem.sandbox.servers.ports import Ports
 
@@ -124,7 +124,7 @@ async def test_the_served_gateway_believes_no_forwarded_address_and_ends_when_to
         **{f"MAINSTEM_UPSTREAM_{name}": upstream.url for name in ("SYNC", "INGEST", "BILLING")},
     }
     async with served(environment, ports.take()) as (_, http):
-        answer = await http.post("/token", auth=(client["client_id"], client["client_secret"]))
+        answer = await http.post("/token", auth=(client["client_id"], client["client_secret"]), data=GRANT)
         bearer = f"Bearer {answer.json()['access_token']}"
         forged = {"X-Forwarded-For": "1.2.3.4", "X-Forwarded-Proto": "https", "Authorization": bearer}
         answer = await http.get("/ctms?primary_email=a@example.com", headers=forged)

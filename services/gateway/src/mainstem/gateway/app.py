@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from functools import partial
 
 from starlette.applications import Starlette
@@ -12,6 +12,7 @@ from mainstem.common.database import open_pool
 from mainstem.common.health import database_check, require_schema
 from mainstem.common.settings import SettingsError
 from mainstem.common.web import build_app
+from mainstem.gateway.authentication import Authentication
 from mainstem.gateway.callers import Callers
 from mainstem.gateway.directory import Directory
 from mainstem.gateway.endpoints import State, routes
@@ -60,14 +61,13 @@ async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> As
     ):
         await require_schema(database)
         ring = KeyRing(database, ahead_seconds=settings.key_ahead_seconds)
-        directory = Directory(database)
-        async with _opened(ring):
+        async with _opened(ring), aclosing(Directory(database)) as directory:
             with closing(Comparison()) as comparison:
                 yield {
                     "identity": None,
                     "checks": {"database": database_check(database)},
                     "ring": ring,
-                    "issuer": Issuer(directory, comparison, ring),
+                    "issuer": Issuer(Authentication(directory, comparison), ring),
                     "callers": Callers(directory, ring),
                     "identities": Identities(ring),
                     "table": table,

@@ -68,7 +68,7 @@ def add_client(
         email: whom to ask about it.
         scope: what it may; once for each.
         role: a set of scopes that it may have; once for each.
-        rotate: if it exists, give it another secret, this email, these scopes and roles, and enable it.
+        rotate: if it exists, rotate its secret, give it this email, these scopes and roles, and enable it.
         as_json: print the credentials as JSON.
     """
     from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
@@ -87,21 +87,42 @@ def add_client(
 
 
 @client_commands.command(name="rotate")
-def rotate_client(name: str, /, *, as_json: Json = False) -> None:
-    """Give a client another secret. Tokens that it holds stay good until they expire.
+def rotate_client(
+    name: str, /, *, now: Annotated[bool, Parameter(negative="")] = False, as_json: Json = False
+) -> None:
+    """Give a client another secret. The one before it stays live until the next rotation, or until `retire`.
+
+    Tokens that the client holds stay good until they expire.
 
     Args:
         name: its name or id.
+        now: end every other secret at once.
         as_json: print the credentials as JSON.
     """
     from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
 
     client_id, secret = clients.client_id_of(name), new_secret()
     at, secret_hash = datetime.now(UTC), hash_secret(secret)
-    client = _run(
-        lambda connection: clients.rotate(connection, client_id, secret_hash=secret_hash, at=at),
-    )
-    _show(client, secret, as_json=as_json)
+
+    async def rotate(connection: Connection) -> ApiClient:
+        client = await clients.rotate(connection, client_id, secret_hash=secret_hash, at=at)
+        if now:
+            await clients.retire(connection, client_id)
+        return client
+
+    _show(_run(rotate), secret, as_json=as_json)
+
+
+@client_commands.command(name="retire")
+def retire_secret(name: str, /) -> None:
+    """End the secret before the current one, once nothing uses it: `list` shows its last use.
+
+    Args:
+        name: its name or id.
+    """
+    client_id = clients.client_id_of(name)
+    _run(lambda connection: clients.retire(connection, client_id))
+    _print(f"client {client_id} has one live secret")
 
 
 @client_commands.command
@@ -126,7 +147,7 @@ def enable(name: str, /) -> None:
 
 @client_commands.command(name="list")
 def list_clients(*, as_json: Json = False) -> None:
-    """Show every client.
+    """Show every client, and of each live secret when it was made and last used.
 
     Args:
         as_json: print a JSON array.
@@ -139,6 +160,10 @@ def list_clients(*, as_json: Json = False) -> None:
         state = "enabled" if client.enabled else "disabled"
         roles_of = f"({', '.join(sorted(client.roles))})  " if client.roles else ""
         _print(f"{client.client_id}  {state}  {' '.join(sorted(client.scopes))}  {roles_of}{client.email}")
+        for secret in client.secrets:
+            _print(
+                f"  secret of {_date(secret.created_at)}  last used {_date(secret.last_used_at) or 'never'}"
+            )
 
 
 @role_commands.command(name="set")
@@ -213,13 +238,19 @@ def _describe_client(client: ApiClient) -> dict[str, Any]:
         "roles": sorted(client.roles),
         "scopes": sorted(client.scopes),
         "created_at": client.created_at.isoformat(),
-        "rotated_at": client.rotated_at.isoformat(),
+        "credentials": [
+            {"created_at": _date(secret.created_at), "last_used_at": _date(secret.last_used_at)}
+            for secret in client.secrets
+        ],
     }
 
 
 def _describe_key(key: SigningKey) -> dict[str, str | None]:
-    retired_at = None if key.retired_at is None else key.retired_at.isoformat()
-    return {"key_id": key.key_id, "created_at": key.created_at.isoformat(), "retired_at": retired_at}
+    return {"key_id": key.key_id, "created_at": _date(key.created_at), "retired_at": _date(key.retired_at)}
+
+
+def _date(at: datetime | None) -> str | None:
+    return None if at is None else at.isoformat()
 
 
 def _set_enabled(name: str, *, enabled: bool) -> None:

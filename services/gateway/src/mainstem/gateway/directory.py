@@ -3,16 +3,18 @@
 import asyncio
 import time
 from collections import OrderedDict
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
 from mainstem.common.database import DATABASE_ERRORS, Transactions
 from mainstem.common.errors import UnavailableError
 from mainstem.gateway import clients
-from mainstem.gateway.clients import ApiClient
+from mainstem.gateway.clients import USE_SECONDS, ApiClient, ClientSecret
 
 BELIEVED_SECONDS = 10.0
 REMEMBERED = 10_000
+_USE = timedelta(seconds=USE_SECONDS)
 
 log = structlog.get_logger()
 
@@ -23,6 +25,7 @@ class Directory:
     def __init__(self, database: Transactions) -> None:
         self._database = database
         self._looks: OrderedDict[str, tuple[float, asyncio.Task[ApiClient | None]]] = OrderedDict()
+        self._notes: dict[str, asyncio.Task[None]] = {}
 
     async def find(self, client_id: str) -> ApiClient | None:
         """Return the client as it was ten seconds ago or later, or None.
@@ -49,6 +52,26 @@ class Directory:
         except DATABASE_ERRORS as error:
             log.warning("api_client.read_failed", error=type(error).__name__)
             raise UnavailableError("the clients could not be read") from error
+
+    def note_use(self, client_id: str, secret: ClientSecret) -> None:
+        """Store soon that a secret was used; at most once a minute, and a write that fails is lost."""
+        now, key = datetime.now(UTC), secret.secret_hash
+        is_noted = secret.last_used_at is not None and now - secret.last_used_at < _USE
+        if is_noted or key in self._notes:
+            return
+        self._notes[key] = asyncio.create_task(self._note_use(client_id, key, now))
+        self._notes[key].add_done_callback(lambda _: self._notes.pop(key))
+
+    async def aclose(self) -> None:
+        """Finish the writes that are under way."""
+        await asyncio.gather(*self._notes.values())
+
+    async def _note_use(self, client_id: str, secret_hash: str, at: datetime) -> None:
+        try:
+            async with self._database.transaction() as connection:
+                await clients.note_use(connection, client_id, secret_hash, at)
+        except DATABASE_ERRORS as error:
+            log.warning("api_client.note_failed", error=type(error).__name__)
 
     def _remember(self, client_id: str, look: asyncio.Task[ApiClient | None]) -> None:
         self._looks.pop(client_id, None)

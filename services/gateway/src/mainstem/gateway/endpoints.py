@@ -1,7 +1,6 @@
 """The gateway's edges: `/token`, the published keys, and every other path, which is forwarded by its rule."""
 
 from collections.abc import Sequence
-from urllib.parse import parse_qsl
 
 import structlog
 from starlette.endpoints import HTTPEndpoint
@@ -12,18 +11,17 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mainstem.common import web
-from mainstem.common.errors import BadRequestError, ForbiddenError
+from mainstem.common.errors import ForbiddenError
 from mainstem.common.web import BodyLimit
 from mainstem.gateway.callers import Callers
+from mainstem.gateway.credentials import FORM, parse_form
 from mainstem.gateway.identities import Identities
 from mainstem.gateway.keyring import KeyRing
 from mainstem.gateway.proxy import Proxy
 from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH, RouteTable
 from mainstem.gateway.tokens import Issuer
 
-FORM = "application/x-www-form-urlencoded"
 FORM_LIMIT_BYTES = 16 * 1024
-FORM_FIELDS = 32
 
 log = structlog.get_logger()
 
@@ -45,7 +43,8 @@ class Token(HTTPEndpoint):
     async def post(self, request: Request) -> Response:
         """Give a token."""
         issuer: Issuer = request.state["issuer"]
-        token = await issuer.issue(await _form(request), request.headers.get("authorization"))
+        host = "" if request.client is None else request.client.host
+        token = await issuer.issue(await _form(request), request.headers.get("authorization"), host)
         return JSONResponse(token, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
 
@@ -92,13 +91,7 @@ async def _identity(state: State, scope: Scope, needed: str | None, upstream: st
 
 
 async def _form(request: Request) -> dict[str, str]:
-    if request.headers.get("content-type", FORM).partition(";")[0].strip().lower() != FORM:
-        return {}
-    try:
-        text = (await request.body()).decode()
-        return dict(parse_qsl(text, keep_blank_values=True, max_num_fields=FORM_FIELDS, errors="strict"))
-    except ValueError:
-        raise BadRequestError("the form cannot be read", error="invalid_request") from None
+    return parse_form(request.headers.get("content-type", FORM), await request.body())
 
 
 routes: Sequence[BaseRoute] = (

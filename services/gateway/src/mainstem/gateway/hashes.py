@@ -1,17 +1,20 @@
-"""Client secrets and their Argon2id hashes; hashing is slow on purpose, so it runs in threads of its own."""
+"""Client secrets and their Argon2id hashes; slow on purpose, in one thread of low priority."""
 
 import asyncio
+import os
 import secrets
+import sys
+import threading
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from argon2 import PasswordHasher
 from argon2.exceptions import Argon2Error, InvalidHashError
 
-from mainstem.common.errors import TooManyRequestsError
+from mainstem.gateway.clients import LIVE_SECRETS
 
-THREADS = 2
-WAITING = 32
-"""How many may wait: each hash takes a core for a while, and anybody may ask for one."""
+NICENESS = 10
+"""Priority of the hashing thread: where cores are short, requests of other routes run first."""
 
 # OWASP's least costly choice: secrets are 32 random bytes, so nobody guesses them from the hash anyway.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
@@ -28,31 +31,28 @@ def hash_secret(secret: str) -> str:
 
 
 class Comparison:
-    """Compares secrets with their hashes, off the event loop and a bounded number at once."""
+    """Compares a secret with hashes, off the event loop and one comparison at a time."""
 
     def __init__(self) -> None:
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="argon2")
-        self._waiting = 0
-        self._nobody = hash_secret(new_secret())
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2", initializer=_lower_priority)
+        self._decoy = hash_secret(new_secret())
 
-    async def matches(self, secret: str, secret_hash: str | None) -> bool:
-        """Return whether the secret is the one; without a hash it is not, and that takes as long.
+    async def find(self, secret: str, secret_hashes: Sequence[str]) -> str | None:
+        """Return the hash that is the secret's, or None.
 
-        Raises:
-            TooManyRequestsError: too many wait already.
+        None takes the time of two comparisons, however many hashes there are.
         """
-        if self._waiting >= WAITING:
-            raise TooManyRequestsError("too many tokens are asked for at once", headers={"Retry-After": "1"})
-        self._waiting += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._threads, _matches, secret_hash or self._nobody, secret)
-        finally:
-            self._waiting -= 1
+        padded = [*secret_hashes, *[self._decoy] * LIVE_SECRETS][:LIVE_SECRETS]
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._thread, _find, secret, padded)
 
     def close(self) -> None:
-        """End the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        """End the thread."""
+        self._thread.shutdown(wait=False, cancel_futures=True)
+
+
+def _find(secret: str, secret_hashes: Sequence[str]) -> str | None:
+    return next((one for one in secret_hashes if _matches(one, secret)), None)
 
 
 def _matches(secret_hash: str, secret: str) -> bool:
@@ -60,3 +60,9 @@ def _matches(secret_hash: str, secret: str) -> bool:
         return _hasher.verify(secret_hash, secret)
     except (Argon2Error, InvalidHashError):
         return False
+
+
+def _lower_priority() -> None:
+    # Elsewhere a priority belongs to the process, and the thread's id may be that of another one.
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICENESS)

@@ -7,9 +7,10 @@ from sqlmodel import Field, SQLModel
 
 
 class ApiClient(SQLModel, table=True):
-    """A program that may ask for tokens; only a hash of its secret is kept.
+    """A program that may request tokens, with one or two live secrets; only their hashes are kept.
 
     It may what its `scopes` say, and what those of its roles do.
+    A rotation moves the secret, its age and its last use into the `previous_…` columns.
     """
 
     __tablename__ = "api_client"
@@ -22,6 +23,10 @@ class ApiClient(SQLModel, table=True):
     scopes: list[str] = Field(sa_column=Column(ARRAY(Text), nullable=False))
     created_at: datetime
     rotated_at: datetime
+    last_used_at: datetime | None = None
+    previous_secret_hash: str | None = None
+    previous_rotated_at: datetime | None = None
+    previous_last_used_at: datetime | None = None
 
 
 class Role(SQLModel, table=True):

@@ -175,6 +175,10 @@ STATEMENTS = """
       scopes TEXT[] NOT NULL,
       created_at TIMESTAMP WITH TIME ZONE NOT NULL,
       rotated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      last_used_at TIMESTAMP WITH TIME ZONE,
+      previous_secret_hash VARCHAR,
+      previous_rotated_at TIMESTAMP WITH TIME ZONE,
+      previous_last_used_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (client_id)
     );
 
