@@ -49,7 +49,27 @@ async def test_a_client_is_added_rotated_disabled_enabled_and_listed(run: Run) -
     (listed,) = json.loads(out)
     assert (listed["client_id"], listed["enabled"]) == ("id_demo", False)
     assert "secret" not in out
+    assert len(listed["credentials"]) == 2
+    assert all(one["created_at"] and one["last_used_at"] is None for one in listed["credentials"])
     assert "enabled" in (await run("clients", "enable", "demo"))[1]
+
+
+async def test_previous_secret_is_listed_until_it_is_retired_or_a_rotation_drops_it_at_once(run: Run) -> None:
+    async def secrets() -> int:
+        return (await run("clients", "list"))[1].count("last used never")
+
+    await run(*ADD)
+    assert await secrets() == 1
+    await run("clients", "rotate", "demo")
+    assert await secrets() == 2
+    await run("clients", "rotate", "demo")
+    assert await secrets() == 2
+    for _ in range(2):
+        assert "id_demo has one live secret" in (await run("clients", "retire", "demo"))[1]
+    assert await secrets() == 1
+    await run("clients", "rotate", "demo")
+    await run("clients", "rotate", "demo", "--now")
+    assert await secrets() == 1
 
 
 async def test_a_role_is_set_given_listed_and_removed(run: Run) -> None:
@@ -84,6 +104,7 @@ async def test_adding_with_rotate_creates_or_rotates(run: Run) -> None:
         ((*ADD, "--role", "nobody"), "there is no role nobody"),
         (("roles", "set", "A b", "--scope", "contacts:read"), "small letters"),
         (("clients", "rotate", "nobody"), "there is no client id_nobody"),
+        (("clients", "retire", "nobody"), "there is no client id_nobody"),
         (("clients", "disable", "nobody"), "there is no client id_nobody"),
     ],
 )

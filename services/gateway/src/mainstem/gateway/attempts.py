@@ -19,10 +19,13 @@ Monotonic = Callable[[], float]
 class FailureLimit:
     """Token bucket for each key, empty after `burst` failures; one failure is forgiven in `seconds`."""
 
-    def __init__(self, burst: int, seconds: float, monotonic: Monotonic) -> None:
+    def __init__(
+        self, burst: int, seconds: float, monotonic: Monotonic, *, capacity: int = REMEMBERED
+    ) -> None:
         self._slack = (burst - 1) * seconds
         self._seconds = seconds
         self._monotonic = monotonic
+        self._capacity = capacity
         # When all failures of a key are forgiven: one number is the whole bucket (GCRA).
         self._forgiven_at: OrderedDict[Hashable, float] = OrderedDict()
 
@@ -38,7 +41,7 @@ class FailureLimit:
         """Count one failure."""
         forgiven_at = self._monotonic() + self.debt_seconds(key) + self._seconds
         self._forgiven_at.pop(key, None)
-        while len(self._forgiven_at) >= REMEMBERED:
+        while len(self._forgiven_at) >= self._capacity:
             self._forgiven_at.popitem(last=False)
         self._forgiven_at[key] = forgiven_at
 

@@ -14,7 +14,7 @@ from mainstem.gateway.hashes import Comparison
 from mainstem.gateway.proofs import Proofs
 from mainstem.gateway.turns import LineFullError, Turns
 
-PATIENCE_SECONDS = 10.0
+PATIENCE_SECONDS = 20.0
 """Most seconds that an attempt waits for its turn."""
 
 log = structlog.get_logger()

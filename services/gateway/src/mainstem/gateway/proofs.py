@@ -20,10 +20,11 @@ V = TypeVar("V")
 
 
 class Recent(Generic[K, V]):
-    """Values by key, each for a day; the ten thousand latest."""
+    """Values by key, each for a day; the latest `capacity` of them."""
 
-    def __init__(self, monotonic: Callable[[], float]) -> None:
+    def __init__(self, monotonic: Callable[[], float], capacity: int) -> None:
         self._monotonic = monotonic
+        self._capacity = capacity
         self._entries: OrderedDict[K, tuple[float, V]] = OrderedDict()
 
     def find(self, key: K) -> V | None:
@@ -34,7 +35,7 @@ class Recent(Generic[K, V]):
     def put(self, key: K, value: V) -> None:
         """Remember a value from now on."""
         self._entries.pop(key, None)
-        while len(self._entries) >= REMEMBERED:
+        while len(self._entries) >= self._capacity:
             self._entries.popitem(last=False)
         self._entries[key] = (self._monotonic(), value)
 
@@ -42,10 +43,12 @@ class Recent(Generic[K, V]):
 class Proofs:
     """Remembers successes alone: failed attempts take no room and displace nothing."""
 
-    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, monotonic: Callable[[], float] = time.monotonic, *, capacity: int = REMEMBERED
+    ) -> None:
         self._key = secrets.token_bytes(32)
-        self._hashes: Recent[bytes, str] = Recent(monotonic)
-        self._places: Recent[tuple[str, str], bool] = Recent(monotonic)
+        self._hashes: Recent[bytes, str] = Recent(monotonic, capacity)
+        self._places: Recent[tuple[str, str], bool] = Recent(monotonic, capacity)
 
     def find(self, client_id: str, secret: str) -> str | None:
         """Return the stored hash that the secret was verified against, or None.
