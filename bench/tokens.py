@@ -86,7 +86,7 @@ async def answer(request: Request) -> Response:
 
 @asynccontextmanager
 async def attacked(http: httpx.AsyncClient, attack: str, a_second: int) -> AsyncIterator[None]:
-    """Have bad logins sent meanwhile; at the end wait for their answers, so that the next round is quiet."""
+    """Send bad logins meanwhile; at the end wait for their answers, so that the next round is quiet."""
     stopped = asyncio.Event()
     sending = asyncio.create_task(send(http.base_url.port or 0, attack, a_second, stopped))
     try:

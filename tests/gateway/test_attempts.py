@@ -1,4 +1,4 @@
-"""What the gateway remembers of logins, and who waits for whom: by a clock that tests move."""
+"""Limits, proofs and turns of logins, each alone and by a clock that the tests move."""
 
 import asyncio
 from dataclasses import dataclass
@@ -112,7 +112,7 @@ def test_proofs_are_bounded_and_hold_no_secret() -> None:
 
 
 class Queue:
-    """Turns that are held until `run`; notes in which order waiters hold them."""
+    """Turns that are held until `run`; records the order of the waiters."""
 
     def __init__(self, **bounds: int) -> None:
         self._turns = Turns(**bounds)

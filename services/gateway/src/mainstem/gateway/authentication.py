@@ -70,9 +70,8 @@ class Authentication:
     async def _verify(self, attempt: Attempt) -> tuple[ApiClient, ClientSecret]:
         credentials, address = attempt.credentials, attempt.address
         has_place = self._proofs.has_place(credentials.client_id, address)
-        # Before anything else, so that an attempt over the limit costs no statement and no turn.
+        # Before anything else, so that an attempt over the limit takes no turn.
         self._attempts.check(address, credentials.client_id, has_place=has_place)
-        client = await self._directory.read(credentials.client_id)
         line = (address, credentials.client_id) if has_place else address
         try:
             async with (
@@ -81,6 +80,7 @@ class Authentication:
             ):
                 patience.reschedule(None)
                 self._attempts.check(address, credentials.client_id, has_place=has_place)
+                client = await self._directory.read(credentials.client_id)
                 secret = self._proven(client, credentials) or await self._compare(client, credentials)
                 if client is None or secret is None:
                     self._attempts.record(address, credentials.client_id)

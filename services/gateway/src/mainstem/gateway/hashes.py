@@ -14,7 +14,10 @@ from argon2.exceptions import Argon2Error, InvalidHashError
 from mainstem.gateway.clients import LIVE_SECRETS
 
 NICENESS = 10
-"""Priority of the hashing thread: where cores are short, requests of other routes run first."""
+"""Priority of the hashing thread: where cores are short, requests of other routes run first.
+
+Fifty bad logins a second slow another route by a fifth; at normal priority by three fifths (bench/README.md).
+"""
 
 # OWASP's least costly choice: secrets are 32 random bytes, so nobody guesses them from the hash anyway.
 _hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)

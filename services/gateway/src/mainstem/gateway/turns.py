@@ -17,7 +17,7 @@ class LineFullError(Exception):
 
 
 class Turns:
-    """One holder at a time. Whoever waits in a long line delays other lines by one turn a round."""
+    """One holder at a time. A long line delays each other line by one turn a round."""
 
     def __init__(self, *, line: int = LINE, total: int = TOTAL) -> None:
         self._line = line
