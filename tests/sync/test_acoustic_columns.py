@@ -1,4 +1,5 @@
 import dataclasses
+import re
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
@@ -143,6 +144,8 @@ def test_values_of_the_main_table(value: Any, sent: str | None) -> None:
     [
         ("2021-06-16T20:09:41.121000", ("06/16/2021", "success")),
         ("2021-06-16T23:59:59-11:00", ("06/16/2021", "success")),
+        ("20210616200941", ("06/16/2021", "success")),
+        ("Wed, 16 Jun 2021 20:09:41 +0200", ("06/16/2021", "success")),
         ("2021-06-16 20:09 XYZ", ("06/16/2021", "success")),
         ("not a date", ("not a date", "failure")),
         (123, ("123", "skipped")),
@@ -164,6 +167,21 @@ def test_no_created_date_blocks_a_contact_and_each_says_the_same_every_day(text:
     sent, outcome = columns.created_date(text)
     assert outcome in ("success", "failure")
     assert (sent, outcome) == columns.created_date(text)
+
+
+@given(
+    text=st.text(alphabet="0123456789:/-., TZ٣", max_size=200) | st.text(alphabet="0123456789", max_size=200)
+)
+def test_dateutil_is_handed_short_texts_with_short_numbers_alone(text: str) -> None:
+    longest = max((len(digits) for digits in re.findall(r"\d+", text)), default=0)
+    assert columns.may_be_date(text) is (len(text) <= 64 and longest <= 14)
+    if not columns.may_be_date(text):
+        assert columns.created_date(text) == (text, "failure")
+
+
+@pytest.mark.parametrize("text", ["1" * 700_000, "1" * 64, " " * 700_000 + "2015", "9" * 15, "1-" * 350_000])
+def test_endless_created_date_is_sent_as_it_is(text: str) -> None:
+    assert columns.created_date(text) == (text, "failure")
 
 
 def test_what_a_created_date_leaves_out_is_not_filled_from_today() -> None:

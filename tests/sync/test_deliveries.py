@@ -65,7 +65,7 @@ async def test_a_group_that_waits_in_a_circle_with_who_marks_is_done_one_by_one(
     people: People, sync_database: Database, clock: Clock, marker: "asyncpg.Connection[asyncpg.Record]"
 ) -> None:
     for number in range(1, 4):
-        await people.add(f"fan-{number}", email={"email_id": str(UUID(int=number))})
+        await people.add(f"fan-{number}", email={"email_id": str(UUID(int=number, version=4))})
     claimed = [await claim(sync_database, clock, 60.0) for _ in range(3)]
     store = Store(sync_database, PLATFORM, clock)
     mark = "UPDATE contact.delivery SET wanted = wanted + 1 WHERE contact_id = $1"

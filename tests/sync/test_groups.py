@@ -18,6 +18,8 @@ TEXT = (
     st.text(st.characters(exclude_characters="\x00", exclude_categories=["Cs"]), min_size=1, max_size=5)
     | st.none()
 )
+ID = st.text("aZ0-_.:é", max_size=5) | st.none()
+ADDRESS = st.sampled_from(["", "a@example.com", "Ä+b@Example.com", "x.y@münchen.example"]) | st.none()
 FLAG = st.booleans()
 # What belongs to one contact alone has its own tests.
 GROUPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
@@ -30,13 +32,13 @@ GROUPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
             "language": TEXT,
             "last_login": st.none() | st.dates().map(str),
             "user": FLAG,
-            "user_id": TEXT,
+            "user_id": ID,
         },
     ),
     "email": st.fixed_dictionaries(
         {},
         optional={
-            "sfdc_id": TEXT,
+            "sfdc_id": ID,
             "first_name": TEXT,
             "email_format": st.sampled_from(["H", "T", "N", ""]),
             "email_lang": TEXT,
@@ -44,9 +46,9 @@ GROUPS: dict[str, st.SearchStrategy[dict[str, Any]]] = {
         },
     ),
     "fxa": st.fixed_dictionaries(
-        {}, optional={"primary_email": TEXT, "created_date": TEXT, "lang": TEXT, "account_deleted": FLAG}
+        {}, optional={"primary_email": ADDRESS, "created_date": TEXT, "lang": TEXT, "account_deleted": FLAG}
     ),
-    "mofo": st.fixed_dictionaries({}, optional={"mofo_contact_id": TEXT, "mofo_relevant": FLAG}),
+    "mofo": st.fixed_dictionaries({}, optional={"mofo_contact_id": ID, "mofo_relevant": FLAG}),
     "vpn_waitlist": st.fixed_dictionaries({}, optional={"geo": TEXT, "platform": TEXT}),
 }
 NEWSLETTERS = st.lists(
@@ -107,7 +109,7 @@ def test_nothing_empty_identifies_anybody() -> None:
     assert set(identities(empty)) == {"email_id", "primary_email"}
 
 
-def test_numbers_stand_for_their_text() -> None:
+def test_number_of_an_amo_user_stands_for_its_text() -> None:
     assert contact(amo={"user_id": 123}).group("amo").model_dump()["user_id"] == "123"
 
 
@@ -128,10 +130,10 @@ def test_null_groups_are_absent_and_change_nothing() -> None:
     "body",
     [
         b"[" * 100_000,
-        b'{"email": {"primary_email": "a", "first_name": ' + b"9" * 6_000 + b"}}",
+        b'{"email": {"primary_email": "a@example.com", "first_name": ' + b"9" * 6_000 + b"}}",
         b'{"email": {"primary_email": "\xff"}}',
-        b'{"email": {"primary_email": "a"}, "newsletters": [{"name": "a\\u0000"}]}',
-        b'{"email": {"primary_email": "a"}, "newsletters": [{"name": "' + b"a" * 256 + b'"}]}',
+        b'{"email": {"primary_email": "a@example.com"}, "newsletters": [{"name": "a\\u0000"}]}',
+        b'{"email": {"primary_email": "a@example.com"}, "newsletters": [{"name": "' + b"a" * 256 + b'"}]}',
     ],
 )
 def test_no_body_trips_the_reader(body: bytes) -> None:

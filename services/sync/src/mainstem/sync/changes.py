@@ -1,70 +1,18 @@
-"""What callers send: a new contact, or changes to one. Pure: bodies in, contacts out."""
+"""New contacts and changes to contacts: bodies in, contacts out. Pure."""
 
-from collections.abc import Callable, Mapping
-from typing import Annotated, Any, TypeVar
-from uuid import UUID, uuid4
+from collections.abc import Mapping
+from typing import Any, TypeVar
+from uuid import uuid4
 
-from pydantic import BaseModel, ConfigDict, ValidationError, WrapValidator, create_model
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ValidationError
 
 from mainstem.common.errors import FieldError, InvalidError
-from mainstem.sync.groups import GROUPS, OPTIONAL, Contact, Email, Group, Newsletter, Text255
+from mainstem.sync.bodies import DELETE, MOST_NEWSLETTERS, UNSUBSCRIBE, Changes, NewContact
+from mainstem.sync.groups import GROUPS, OPTIONAL, Contact, Email, Group, Newsletter
 
-DELETE = "DELETE"
-UNSUBSCRIBE = "UNSUBSCRIBE"
+__all__ = ["Changes", "apply", "invalid", "read", "read_new"]
 
 Model = TypeVar("Model", bound=BaseModel)
-
-
-class NewEmail(Email):
-    """The e-mail group of a new contact, which may bring its id."""
-
-    email_id: UUID | None = None
-
-
-def _partial(model: type[Group], **required: Any) -> Any:
-    """Return the model with every field optional: `model_fields_set` tells what was given."""
-    fields: dict[str, Any] = {
-        name: (field.rebuild_annotation(), None)
-        for name, field in model.model_fields.items()
-        if name not in required
-    }
-    return create_model(f"{model.__name__}Changes", __base__=Group, **fields, **required)
-
-
-def _or(word: str, model: Any) -> Any:
-    """Return the type of what is either of the model, or this one word, or null for no change."""
-
-    def check(value: Any, inner: Callable[[Any], Any]) -> Any:
-        if isinstance(value, str):
-            if value != word:
-                raise PydanticCustomError("word", "Input should be values or '{word}'", {"word": word})
-            return word
-        return inner(value)
-
-    return (Annotated[model | None, WrapValidator(check)], None)
-
-
-_IGNORING = ConfigDict(extra="ignore")
-
-_NEW_GROUPS: dict[str, Any] = {name: (GROUPS[name] | None, None) for name in OPTIONAL}
-_GROUP_CHANGES: dict[str, Any] = {name: _or(DELETE, _partial(GROUPS[name])) for name in OPTIONAL}
-
-NewContact: Any = create_model(
-    "NewContact",
-    __config__=_IGNORING,
-    email=(NewEmail, ...),
-    newsletters=(list[Newsletter] | None, None),
-    **_NEW_GROUPS,
-)
-
-Changes: Any = create_model(
-    "Changes",
-    __config__=_IGNORING,
-    email=(_partial(NewEmail) | None, None),
-    newsletters=_or(UNSUBSCRIBE, list[_partial(Newsletter, name=(Text255, ...))]),  # type: ignore[misc]  # a type made at run time
-    **_GROUP_CHANGES,
-)
 
 
 def read(model: type[Model], body: bytes) -> Model:
@@ -97,12 +45,17 @@ def read_new(body: bytes) -> Contact:
         InvalidError: the body will not do.
     """
     given = read(NewContact, body)
-    groups = {name: value for name in OPTIONAL if (value := getattr(given, name)) is not None}
+    groups = {
+        name: GROUPS[name](**value.model_dump())
+        for name in OPTIONAL
+        if (value := getattr(given, name)) is not None
+    }
     email = Email(**given.email.model_dump(exclude={"email_id"}))
+    newsletters = [Newsletter(**one.model_dump()) for one in given.newsletters or ()]
     return Contact(
         contact_id=given.email.email_id or uuid4(),
         groups=_present({"email": email, **groups}),
-        newsletters={one.name: one for one in given.newsletters or ()},
+        newsletters={one.name: one for one in newsletters},
         spans={},
     )
 
@@ -111,7 +64,7 @@ def apply(contact: Contact, changes: Any) -> Contact:
     """Return the contact as it is after the `Changes`; only what was given changes.
 
     Raises:
-        InvalidError: the changes would give the contact another id.
+        InvalidError: the changes would give the contact another id, or too many newsletters.
     """
     if changes.email is not None and changes.email.email_id not in (None, contact.contact_id):
         error = FieldError(
@@ -149,6 +102,10 @@ def _subscriptions(newsletters: Mapping[str, Newsletter], change: Any) -> Mappin
         # To be rid of a newsletter that the contact never had changes nothing.
         if one.name in merged or one.subscribed is not False:
             merged[one.name] = _merged(merged.get(one.name) or Newsletter(name=one.name), one)
+    if len(merged) > max(MOST_NEWSLETTERS, len(newsletters)):
+        msg = f"A contact should have at most {MOST_NEWSLETTERS} newsletters, with those that it has already"
+        error = FieldError(loc=["body", "newsletters"], msg=msg, type="too_long")
+        raise InvalidError(f"body.newsletters: {msg}", [error])
     return merged
 
 

@@ -18,9 +18,13 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from mainstem.common.database import Connection
 from mainstem.common.errors import ConflictError
 from mainstem.common.models import contact as tables
+from mainstem.common.owner import normalise
 from mainstem.sync.groups import GROUPS, IDENTITY_KINDS, Contact, Newsletter, Span, identities
 
 DEADLOCK = "40P01"
+
+MOST_AT_ONCE = 500
+"""Newsletters of one statement, which Postgres allows 32,767 parameters."""
 
 OWNERS = """
 SELECT owner.number, identity.contact_id
@@ -115,7 +119,7 @@ async def find_owners(connection: Connection, owners: Iterable[Owner]) -> dict[O
 
 def _identity_of(owner: Owner) -> tuple[str, str] | None:
     name = OWNER_KINDS.get(owner[0], owner[0])
-    return (name, IDENTITY_KINDS[name].normalise(owner[1])) if name in IDENTITY_KINDS else None
+    return (name, normalise(name, owner[1])) if name in IDENTITY_KINDS else None
 
 
 async def _load(session: AsyncSession, contact_ids: Sequence[UUID]) -> list[Contact]:
@@ -151,20 +155,24 @@ async def _write(session: AsyncSession, before: Contact, after: Contact, now: da
         spans[name] = span if is_same else Span(span.created_at, now)
         if not is_same:
             values = {"contact_id": after.contact_id, "name": name, "data": group.model_dump(mode="json")}
-            await _put(session, tables.ContactGroup, values, spans[name])
+            await _put(session, tables.ContactGroup, [values], spans[name])
     await _drop(session, tables.ContactGroup, after.contact_id, before.groups.keys() - after.groups.keys())
-    for name, newsletter in after.newsletters.items():
-        if before.newsletters.get(name) != newsletter:
-            values = {"contact_id": after.contact_id, **newsletter.model_dump()}
-            await _put(session, tables.Newsletter, values, Span(now, now))
+    newsletters = [
+        {"contact_id": after.contact_id, **newsletter.model_dump()}
+        for name, newsletter in after.newsletters.items()
+        if before.newsletters.get(name) != newsletter
+    ]
+    for start in range(0, len(newsletters), MOST_AT_ONCE):
+        await _put(session, tables.Newsletter, newsletters[start : start + MOST_AT_ONCE], Span(now, now))
     return Contact(after.contact_id, after.groups, after.newsletters, spans)
 
 
-async def _put(session: AsyncSession, table: Any, values: Mapping[str, Any], span: Span) -> None:
-    """Insert the row of a contact's named part, or change all of it but its creation."""
-    statement = insert(table).values(**values, created_at=span.created_at, updated_at=span.updated_at)
+async def _put(session: AsyncSession, table: Any, parts: Sequence[Mapping[str, Any]], span: Span) -> None:
+    """Insert the rows of a contact's named parts, or change all of each but its creation."""
+    times = {"created_at": span.created_at, "updated_at": span.updated_at}
+    statement = insert(table).values([{**part, **times} for part in parts])
     kept = ("contact_id", "name", "created_at")
-    changed = {name: statement.excluded[name] for name in (*values, "updated_at") if name not in kept}
+    changed = {name: statement.excluded[name] for name in (*parts[0], "updated_at") if name not in kept}
     await session.exec(statement.on_conflict_do_update(index_elements=["contact_id", "name"], set_=changed))
 
 

@@ -2,23 +2,24 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Any
 from uuid import UUID
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from mainstem.common import telemetry, web
+from mainstem.common import telemetry, values, web
 from mainstem.common.clock import Clock
 from mainstem.common.database import Database, plain
 from mainstem.common.errors import BadRequestError, ConflictError, NotFoundError
 from mainstem.common.jobs import Waker
+from mainstem.common.owner import normalise
 from mainstem.sync import changes, contacts, deliveries
 from mainstem.sync.contacts import ContactTakenError
-from mainstem.sync.groups import GROUPS, IDENTITY_KINDS, Contact, Text
+from mainstem.sync.groups import GROUPS, IDENTITY_KINDS, Contact
 
 SYNC = "sync"
 UNKNOWN = "Unknown email_id"
@@ -28,9 +29,6 @@ NO_IDENTITY = f"No identifiers provided, at least one is needed: {', '.join(IDEN
 
 WITH_TIMESTAMPS = ("amo", "email")
 """The groups whose answers say when they were stored."""
-
-_UUID = TypeAdapter(UUID)
-_TEXT: TypeAdapter[str] = TypeAdapter(Annotated[Text, Field(strict=True)])
 
 marked = telemetry.meter().create_counter(
     "ctms_pending_acoustic_sync", description="Writes of contacts that are to be delivered to the platforms."
@@ -155,21 +153,16 @@ def _wake(state: State) -> None:
 
 
 def _contact_id(request: Request[State]) -> UUID:
-    try:
-        return _UUID.validate_python(request.path_params["email_id"])
-    except ValidationError as error:
-        raise changes.invalid(error, "path", "email_id") from None
+    return UUID(_identity("path", "email_id", request.path_params["email_id"]))
 
 
 def _identities(given: Mapping[str, str]) -> dict[str, str]:
     """Return what is asked for by kind, normalised; an empty value asks for nothing."""
-    return {name: _identity(name, given[name]) for name in IDENTITY_KINDS if given.get(name)}
+    return {name: _identity("query", name, given[name]) for name in IDENTITY_KINDS if given.get(name)}
 
 
-def _identity(name: str, value: str) -> str:
-    kind = IDENTITY_KINDS[name]
-    adapter: TypeAdapter[Any] = _UUID if kind.is_uuid else _TEXT
+def _identity(place: str, name: str, value: str) -> str:
     try:
-        return kind.normalise(adapter.validate_python(value))
+        return normalise(name, values.of_kind(name).validate_python(value))
     except ValidationError as error:
-        raise changes.invalid(error, "query", name) from None
+        raise changes.invalid(error, place, name) from None

@@ -3,6 +3,7 @@
 Every field of every group is accounted for: sent, left out on purpose, or named in `skipped_fields`.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import date, datetime
@@ -75,6 +76,12 @@ NOT_SENT = ("account",)
 
 NO_NUMBER = "-1"
 
+LONGEST_DATE = 64
+"""Characters of a text that is read as a date."""
+
+_ENDLESS = re.compile(r"\d{15}")
+"""A number longer than a time in digits alone, as in 20190522082931."""
+
 # dateutil fills what a text leaves out from this day; its own default is today, and changes every night.
 _FIRST = datetime(1970, 1, 1)  # noqa: DTZ001 -- the text's own calendar day counts, in whatever zone
 
@@ -144,10 +151,20 @@ def created_date(value: Any) -> tuple[str | None, str]:
     """
     if not isinstance(value, str):
         return main_value(value), "skipped"
+    if not may_be_date(value):
+        return value, "failure"
     try:
         return _day(parser.parse(value, default=_FIRST, ignoretz=True)), "success"
     except Exception:  # noqa: BLE001 -- dateutil raises whatever it meets; a bad text must not block a contact
         return value, "failure"
+
+
+def may_be_date(text: str) -> bool:
+    """Return whether a text may be handed to dateutil, whose time grows with the square of its numbers.
+
+    https://github.com/dateutil/dateutil/issues/1359
+    """
+    return len(text) <= LONGEST_DATE and not _ENDLESS.search(text)
 
 
 def product_row(profile: Profile, product: Product) -> Row:
