@@ -56,7 +56,7 @@ async def test_the_customer_is_tied_before_the_session_is_asked_for(
     [
         ("customer.description:fxa_id", "fxa_id", {"description": "person-1"}),
         ("customer.metadata.who:user", "user", {"description": None}),
-        ("customer.description:fxa_id", "other", {"description": None}),
+        ("customer.description:fxa_id", "sfdc_id", {"description": None}),
     ],
 )
 async def test_the_customer_says_whose_it_is_as_ingest_reads_it(

@@ -78,6 +78,11 @@ class Settings(ServiceSettings):
         return _words(self.stripe_price_id)
 
     @property
+    def owner_kinds(self) -> frozenset[str]:
+        """The kinds of owner that a caller may name."""
+        return owner.KINDS | {owner.rule(self.owner_link).kind}
+
+    @property
     def success(self) -> str:
         """Where a browser goes after paying."""
         return self.success_url or f"{(self.public_url or '').rstrip('/')}{RETURN_PATH}?session_id={SESSION}"

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from mainstem.billing import accounts
 from mainstem.billing.accounts import Account
-from mainstem.billing.endpoints.bodies import Owner, Registration, read, read_values
+from mainstem.billing.endpoints.bodies import Owner, Registration, owner_of, read, read_values
 from mainstem.billing.endpoints.state import State
 from mainstem.common.database import Pool
 from mainstem.common.errors import NotFoundError
@@ -21,7 +21,7 @@ NOT_FOUND = "user not found"
 
 async def register(request: Request[State]) -> Response:
     """Store whom an application sells to, or what is new of them: 201 if they were unknown, else 200."""
-    owner = read_values(Owner, request.path_params, "path").link
+    owner = _owner(request)
     given = read(Registration, await request.body())
     state = request.state
     async with state["database"].transaction() as connection:
@@ -33,8 +33,13 @@ async def register(request: Request[State]) -> Response:
 
 async def show(request: Request[State]) -> Response:
     """Return one account."""
-    owner = read_values(Owner, request.path_params, "path").link
+    owner = _owner(request)
     return JSONResponse(represent(await get(request.state["database"], owner)))
+
+
+def _owner(request: Request[State]) -> Link:
+    given = read_values(Owner, request.path_params, "path")
+    return owner_of(given, "path", request.state["settings"].owner_kinds)
 
 
 async def get(database: Pool, owner: Link) -> Account:

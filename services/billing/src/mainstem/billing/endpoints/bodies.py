@@ -1,43 +1,69 @@
-"""What callers send: whom they speak of, and what is wanted. Pure: bodies in, values out."""
+"""What callers send: whom they speak of, and what is wanted. Pure: bodies in, values out.
 
-from collections.abc import Mapping
-from typing import Annotated, Any, Self, TypeVar
+Bodies of Zed's endpoints ignore members that no model knows, as Zed does; every other object refuses them.
+"""
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, StrictStr, ValidationError, model_validator
+from collections.abc import Collection, Mapping
+from typing import Annotated, Any, ClassVar, Self, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictStr,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from mainstem.billing.portal import Intent
 from mainstem.common.errors import FieldError, InvalidError
-from mainstem.common.owner import Link
+from mainstem.common.owner import Link, normalise
+from mainstem.common.values import Address, Decimal, Name, Number, of_kind, printable
 
 GITHUB = "github_user_id"
 
 Model = TypeVar("Model", bound=BaseModel)
 
 Kind = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
-Text = Annotated[StrictStr, Field(min_length=1, max_length=255, pattern=r"^[^\x00-\x1f\x7f]+$")]
-GithubId = Annotated[int, Field(gt=0, lt=2**63)]
+Login = Annotated[StrictStr, Field(min_length=1, max_length=200), AfterValidator(printable)]
 
 
-class _Body(BaseModel):
+class _Zeds(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class Owner(_Body):
+class _Ours(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Owner(_Ours):
     """An owner by kind and value, as the identities of contacts are."""
 
+    kind_at: ClassVar = ("kind",)
+
     kind: Kind
-    value: Text
+    value: Name
+
+    @field_validator("value")
+    @classmethod
+    def _fits(cls, value: str, info: ValidationInfo) -> str:
+        return _fitting(info.data.get("kind"), value)
 
     @property
     def link(self) -> Link:
-        """The owner; e-mail addresses are compared in lower case, as ingest does."""
-        return Link(self.kind, self.value.lower() if self.kind == "email" else self.value)
+        """The owner, as ingest names it."""
+        return Link(self.kind, self.value)
 
 
-class _OfSomebody(_Body):
+class _OfSomebody(_Zeds):
     """Names whom it is about, in exactly one of two ways."""
 
-    github_user_id: Annotated[StrictInt, Field(gt=0, lt=2**63)] | None = None
+    kind_at: ClassVar = ("owner", "kind")
+
+    github_user_id: Number | None = None
     owner: Owner | None = None
 
     @model_validator(mode="after")
@@ -52,33 +78,40 @@ class _OfSomebody(_Body):
         return self.owner.link if self.owner is not None else Link(GITHUB, str(self.github_user_id))
 
 
-class Registration(_Body):
+class Registration(_Ours):
     """What an application says of whom it sells to."""
 
-    email: Annotated[Text, Field(pattern=r"^[^@\s\x00-\x1f\x7f]+@[^@\s\x00-\x1f\x7f]+$")]
-    login: Annotated[Text, Field(max_length=200)] | None = None
+    email: Address
+    login: Login | None = None
 
 
 class Purchase(_OfSomebody):
     """Somebody wants to buy."""
 
-    price: Text | None = None
+    price: Name | None = None
 
 
 class Management(_OfSomebody):
     """Somebody wants to change or leave."""
 
     intent: Intent
-    subscription_id: Text | None = None
+    subscription_id: Name | None = None
     redirect_to: Annotated[StrictStr, Field(max_length=2048, pattern=r"^[\x21-\x7e]+$")] | None = None
 
 
-class OwnerQuery(_Body):
+class OwnerQuery(_Zeds):
     """Whom a listing is of; a query has only texts."""
 
-    github_user_id: GithubId | None = None
+    kind_at: ClassVar = ("owner_kind",)
+
+    github_user_id: Decimal | None = None
     owner_kind: Kind | None = None
-    owner_value: Text | None = None
+    owner_value: Name | None = None
+
+    @field_validator("owner_value")
+    @classmethod
+    def _fits(cls, value: str | None, info: ValidationInfo) -> str | None:
+        return value and _fitting(info.data.get("owner_kind"), value)
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -93,7 +126,25 @@ class OwnerQuery(_Body):
         """Whom it is about."""
         if self.owner_kind is None or self.owner_value is None:
             return Link(GITHUB, str(self.github_user_id))
-        return Owner(kind=self.owner_kind, value=self.owner_value).link
+        return Link(self.owner_kind, self.owner_value)
+
+
+def _fitting(kind: str | None, value: str) -> str:
+    """Return a value as it is compared and stored; one that is none of its kind raises what pydantic says."""
+    return value if kind is None else normalise(kind, of_kind(kind).validate_python(value))
+
+
+def owner_of(given: Owner | OwnerQuery | _OfSomebody, place: str, kinds: Collection[str]) -> Link:
+    """Return whom something is about.
+
+    Raises:
+        InvalidError: it is of none of these kinds.
+    """
+    link = given.link
+    if link.kind in kinds:
+        return link
+    loc, msg = [place, *given.kind_at], f"Input should be one of {', '.join(sorted(kinds))}"
+    raise InvalidError(f"{'.'.join(loc)}: {msg}", [FieldError(loc=loc, msg=msg, type="owner_kind")])
 
 
 def read(model: type[Model], body: bytes) -> Model:

@@ -10,7 +10,7 @@ from starlette.routing import BaseRoute, Route
 
 from mainstem.billing import mirror
 from mainstem.billing.endpoints.accounts import get
-from mainstem.billing.endpoints.bodies import Management, OwnerQuery, Purchase, read, read_values
+from mainstem.billing.endpoints.bodies import Management, OwnerQuery, Purchase, owner_of, read, read_values
 from mainstem.billing.endpoints.state import State, shop_of
 from mainstem.billing.mirror import Subscription
 from mainstem.billing.policies import is_cancelable
@@ -22,7 +22,8 @@ from mainstem.common.errors import FieldError, InvalidError
 async def buy(request: Request[State]) -> Response:
     """Send somebody to checkout."""
     given = read(Purchase, await request.body())
-    account = await get(request.state["database"], given.link)
+    owner = owner_of(given, "body", request.state["settings"].owner_kinds)
+    account = await get(request.state["database"], owner)
     shop = shop_of(request.state)
     price = await shop.prices.get(given.price)
     return JSONResponse({"checkout_session_url": await shop.checkout.open(account, price)})
@@ -31,8 +32,10 @@ async def buy(request: Request[State]) -> Response:
 async def manage(request: Request[State]) -> Response:
     """Send somebody to the portal, or do what needs none."""
     given = read(Management, await request.body())
-    return_url = _return_url(given.redirect_to, request.state["settings"])
-    account = await get(request.state["database"], given.link)
+    settings = request.state["settings"]
+    owner = owner_of(given, "body", settings.owner_kinds)
+    return_url = _return_url(given.redirect_to, settings)
+    account = await get(request.state["database"], owner)
     shop = shop_of(request.state)
     visit = Visit(given.intent, given.subscription_id, return_url)
     return JSONResponse({"billing_portal_session_url": await shop.portal.manage(account, visit)})
@@ -40,7 +43,8 @@ async def manage(request: Request[State]) -> Response:
 
 async def list_all(request: Request[State]) -> Response:
     """Return somebody's subscriptions, as they are mirrored, the oldest first."""
-    owner = read_values(OwnerQuery, request.query_params, "query").link
+    given = read_values(OwnerQuery, request.query_params, "query")
+    owner = owner_of(given, "query", request.state["settings"].owner_kinds)
     account = await get(request.state["database"], owner)
     async with request.state["database"].transaction() as connection:
         found = await mirror.list_subscriptions(connection, account.customer)
