@@ -15,7 +15,7 @@ from msgspec import Meta
 from mainstem.common.errors import BadRequestError
 from mainstem.ingest.providers.protocol import PayloadError, Snapshot
 from mainstem.ingest.providers.stripe_rows import lone_item, snapshot
-from mainstem.ingest.providers.stripe_shapes import Amount, Count, Seconds
+from mainstem.ingest.providers.stripe_shapes import Amount, Count, Id, Seconds
 
 UNRECOGNIZED = "Request JSON is not recognized."
 UNREADABLE = "Unable to process Stripe object."
@@ -24,9 +24,17 @@ UNREADABLE = "Unable to process Stripe object."
 PREFIX = "bare."
 """What the types of these events begin with; Stripe's own never do."""
 
-_UNSTORABLE = re.compile("[\0\ud800-\udfff]")
+_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""An escaped NUL, which Postgres cannot hold; JSON has no other one, and no half of a surrogate pair."""
 
 Currency = Annotated[str, Meta(min_length=3, max_length=3)]
+Owner = Annotated[str, Meta(max_length=255)]
+Metadata = Annotated[
+    dict[Annotated[str, Meta(max_length=40)], Annotated[str, Meta(max_length=500)]], Meta(max_length=50)
+]
+"""As Stripe limits it. https://docs.stripe.com/api/metadata"""
+MOST = 250
+"""Items or lines of one object; a page of Stripe's has at most 100, and an invoice at most 250 lines."""
 
 
 class _Recurring(msgspec.Struct):
@@ -35,33 +43,34 @@ class _Recurring(msgspec.Struct):
 
 
 class _Price(msgspec.Struct):
-    id: str
+    id: Id
     object: Literal["price"]
     created: Seconds
-    product: str
+    product: Id
     active: bool
     currency: Currency
     recurring: _Recurring | None = None
     unit_amount: Amount | None = None
+    metadata: Metadata | None = None
 
 
 class _Item(msgspec.Struct):
-    id: str
+    id: Id
     object: Literal["subscription_item"]
     created: Seconds
-    subscription: str
+    subscription: Id
     price: _Price
 
 
 class _Items(msgspec.Struct):
-    data: list[_Item]
+    data: Annotated[list[_Item], Meta(max_length=MOST)]
 
 
 class _Subscription(msgspec.Struct):
-    id: str
+    id: Id
     object: Literal["subscription"]
     created: Seconds
-    customer: str
+    customer: Id
     start_date: Seconds
     status: Literal[
         "incomplete",
@@ -76,13 +85,14 @@ class _Subscription(msgspec.Struct):
     cancel_at_period_end: bool
     canceled_at: Seconds | None
     ended_at: Seconds | None
-    default_payment_method: str | None
-    default_source: str | None
+    default_payment_method: Id | None
+    default_source: Id | None
     items: _Items
+    metadata: Metadata | None = None
 
 
 class _Line(msgspec.Struct):
-    id: str
+    id: Id
     object: Literal["line_item"]
     amount: Amount
     currency: Currency
@@ -96,34 +106,36 @@ class _Line(msgspec.Struct):
 
 
 class _Lines(msgspec.Struct):
-    data: list[_Line]
+    data: Annotated[list[_Line], Meta(max_length=MOST)]
 
 
 class _Invoice(msgspec.Struct):
-    id: str
+    id: Id
     object: Literal["invoice"]
     created: Seconds
-    customer: str
+    customer: Id
     currency: Currency
     total: Amount
     # CTMS knew the misspelled word alone.
     status: Literal["draft", "open", "paid", "uncollectible", "uncollectable", "void"]
-    default_payment_method: str | None
-    default_source: str | None
+    default_payment_method: Id | None
+    default_source: Id | None
     lines: _Lines
+    metadata: Metadata | None = None
 
 
 class _Settings(msgspec.Struct):
-    default_payment_method: str | None
+    default_payment_method: Id | None
 
 
 class _Customer(msgspec.Struct):
-    id: str
+    id: Id
     object: Literal["customer"]
     created: Seconds
-    description: str
-    default_source: str | None
+    description: Owner
+    default_source: Id | None
     invoice_settings: _Settings
+    metadata: Metadata | None = None
 
 
 _SHAPES: dict[str, type[msgspec.Struct]] = {
@@ -173,7 +185,7 @@ def read_bare(body: bytes) -> Bare:
     except PayloadError:
         raise BadRequestError(UNREADABLE) from None
     root = (kind, rows.id) if kind != "subscription_item" else ("subscription", about["subscription"])
-    if not root[1] or _UNSTORABLE.search(f"{rows.id}{root[1]}"):
+    if not rows.id or not root[1] or _NUL.search(body):
         raise BadRequestError(UNREADABLE)
     livemode = about.get("livemode")
     return Bare(kind, root, livemode if isinstance(livemode, bool) else None)

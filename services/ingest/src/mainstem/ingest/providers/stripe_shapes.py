@@ -18,22 +18,26 @@ END_OF_TIME = 253_402_300_800
 Seconds = Annotated[int, Meta(ge=0, lt=END_OF_TIME)]
 """Unix time."""
 Metadata = dict[str, Any]
+Id = Annotated[str, Meta(max_length=255)]
+"""An index holds ids, and Postgres limits what an index holds. https://docs.stripe.com/upgrades"""
+Text = Annotated[str, Meta(max_length=5_000)]
+"""The limit that Stripe's own OpenAPI description gives its texts. https://github.com/stripe/openapi"""
 
 
 class Expanded(msgspec.Struct):
     """An object in the place of its id."""
 
-    id: str
+    id: Id
 
 
-Ref = str | Expanded
+Ref = Id | Expanded
 
 
 class Deleted(msgspec.Struct):
     """What is left of a deleted object."""
 
-    id: str
-    object: str
+    id: Id
+    object: Text
     deleted: bool = False
 
 
@@ -46,24 +50,24 @@ class InvoiceSettings(msgspec.Struct):
 class Customer(msgspec.Struct):
     """https://docs.stripe.com/api/customers/object."""
 
-    id: str
+    id: Id
     created: Seconds
-    description: str | None
+    description: Text | None
     default_source: Ref | None
     invoice_settings: InvoiceSettings
     livemode: bool | None = None
-    email: str | None = None
-    name: str | None = None
+    email: Text | None = None
+    name: Text | None = None
     metadata: Metadata | None = None
 
 
 class Product(msgspec.Struct):
     """https://docs.stripe.com/api/products/object."""
 
-    id: str
+    id: Id
     created: Seconds
     livemode: bool
-    name: str
+    name: Text
     active: bool
     metadata: Metadata | None = None
 
@@ -71,20 +75,20 @@ class Product(msgspec.Struct):
 class Recurring(msgspec.Struct):
     """How often a price falls due."""
 
-    interval: str
+    interval: Text
     interval_count: Count
 
 
 class Price(msgspec.Struct):
     """https://docs.stripe.com/api/prices/object."""
 
-    id: str
+    id: Id
     created: Seconds
     product: Ref
     active: bool
-    currency: str
+    currency: Text
     livemode: bool | None = None
-    type: str | None = None
+    type: Text | None = None
     unit_amount: Amount | None = None
     recurring: Recurring | None = None
     metadata: Metadata | None = None
@@ -93,7 +97,7 @@ class Price(msgspec.Struct):
 class Item(msgspec.Struct):
     """https://docs.stripe.com/api/subscription_items/object."""
 
-    id: str
+    id: Id
     created: Seconds
     price: Price
     quantity: Amount | None = None
@@ -104,7 +108,7 @@ class Item(msgspec.Struct):
 class LoneItem(Item, kw_only=True):
     """An item that comes without its subscription."""
 
-    subscription: str
+    subscription: Id
 
 
 class Items(msgspec.Struct):
@@ -117,10 +121,10 @@ class Items(msgspec.Struct):
 class Subscription(msgspec.Struct):
     """https://docs.stripe.com/api/subscriptions/object."""
 
-    id: str
+    id: Id
     created: Seconds
     customer: Ref
-    status: str
+    status: Text
     start_date: Seconds
     cancel_at_period_end: bool
     canceled_at: Seconds | None
@@ -129,8 +133,8 @@ class Subscription(msgspec.Struct):
     default_source: Ref | None
     items: Items
     livemode: bool | None = None
-    currency: str | None = None
-    collection_method: str | None = None
+    currency: Text | None = None
+    collection_method: Text | None = None
     latest_invoice: Ref | None = None
     trial_start: Seconds | None = None
     trial_end: Seconds | None = None
@@ -151,7 +155,7 @@ class LineDetails(msgspec.Struct):
 class LineParent(msgspec.Struct):
     """Which kind of details a line has, today."""
 
-    type: str | None
+    type: Text | None
     subscription_item_details: LineDetails | None = None
     invoice_item_details: LineDetails | None = None
 
@@ -179,15 +183,15 @@ class Period(msgspec.Struct):
 class Line(msgspec.Struct):
     """https://docs.stripe.com/api/invoice-line-item/object."""
 
-    id: str
+    id: Id
     amount: Amount
-    currency: str
+    currency: Text
     period: Period | None = None
     quantity: Amount | None = None
     pricing: Pricing | UnsetType | None = UNSET
     parent: LineParent | None = None
     price: Price | UnsetType | None = UNSET
-    type: str | None = None
+    type: Text | None = None
     subscription: Ref | None = None
     subscription_item: Ref | None = None
     invoice_item: Ref | None = None
@@ -215,12 +219,12 @@ class InvoiceParent(msgspec.Struct):
 class Invoice(msgspec.Struct):
     """https://docs.stripe.com/api/invoices/object."""
 
-    id: str
+    id: Id
     created: Seconds
     customer: Ref | None
-    currency: str
+    currency: Text
     total: Amount
-    status: str | None
+    status: Text | None
     default_payment_method: Ref | None
     default_source: Ref | None
     lines: Lines
@@ -229,9 +233,9 @@ class Invoice(msgspec.Struct):
     subscription: Ref | UnsetType | None = UNSET
     amount_due: Amount | None = None
     amount_paid: Amount | None = None
-    billing_reason: str | None = None
-    collection_method: str | None = None
-    number: str | None = None
+    billing_reason: Text | None = None
+    collection_method: Text | None = None
+    number: Text | None = None
     period_start: Seconds | None = None
     period_end: Seconds | None = None
     metadata: Metadata | None = None
