@@ -52,6 +52,10 @@ class Breaker:
             raise CircuitOpenError(f"{self._name} is not answering", headers={"Retry-After": str(seconds)})
         self._next_trial = now + self._open_seconds
 
+    def give_trial_back(self) -> None:
+        """Let the next caller try at once: the trial that `check` allowed proved nothing."""
+        self._next_trial = 0.0
+
     def record(self, *, ok: bool) -> None:
         """Count an answer: for `Client` any but a 5xx is ok."""
         was_open = self.is_open

@@ -38,6 +38,18 @@ class Principal:
     scopes: frozenset[str]
 
 
+def read_bearer(authorization: str | None) -> str:
+    """Return the token of an `Authorization` header: `Bearer`, one or more spaces, token (RFC 9110, 11.4).
+
+    Raises:
+        UnauthorizedError: there is none.
+    """
+    scheme, _, token = (authorization or "").strip(" \t").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise UnauthorizedError
+    return token.lstrip(" ")
+
+
 class KeySet:
     """The gateway's public keys by id, asked for again when an unknown id turns up.
 
@@ -94,9 +106,7 @@ class Verifier:
             UnauthorizedError: none, or none that holds.
             UnavailableError: the gateway's keys could never be read.
         """
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthorizedError
+        token = read_bearer(authorization)
         remembered = self._remembered.get(token)
         if remembered is not None and remembered[0] > time.time():
             return remembered[1]

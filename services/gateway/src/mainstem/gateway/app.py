@@ -19,7 +19,7 @@ from mainstem.gateway.endpoints import State, routes
 from mainstem.gateway.hashes import Comparison
 from mainstem.gateway.identities import Identities
 from mainstem.gateway.keyring import KeyRing
-from mainstem.gateway.proxy import open_proxy
+from mainstem.gateway.proxy.forward import open_proxy
 from mainstem.gateway.routes import RouteTable, parse
 from mainstem.gateway.settings import Settings
 from mainstem.gateway.tokens import Issuer

@@ -6,7 +6,7 @@ from collections import OrderedDict
 import structlog
 
 from mainstem.common.errors import BadRequestError, UnauthorizedError
-from mainstem.common.identity import Principal
+from mainstem.common.identity import Principal, read_bearer
 from mainstem.gateway import tokens
 from mainstem.gateway.directory import Directory
 from mainstem.gateway.keyring import KeyRing
@@ -33,10 +33,7 @@ class Callers:
             UnauthorizedError: no token, one that does not hold, or of a client that is gone.
             BadRequestError: the client is disabled.
         """
-        scheme, _, token = (authorization or "").partition(" ")
-        if scheme.lower() != "bearer" or not token:
-            raise UnauthorizedError
-        claims = await self._claims(token)
+        claims = await self._claims(read_bearer(authorization))
         namespace, colon, client_id = claims.subject.partition(":")
         if not colon:
             raise _refused("No or bad token")

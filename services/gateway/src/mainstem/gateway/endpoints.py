@@ -17,7 +17,8 @@ from mainstem.gateway.callers import Callers
 from mainstem.gateway.credentials import FORM, parse_form
 from mainstem.gateway.identities import Identities
 from mainstem.gateway.keyring import KeyRing
-from mainstem.gateway.proxy import Proxy
+from mainstem.gateway.proxy.forward import Proxy
+from mainstem.gateway.proxy.headers import read_host
 from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH, RouteTable
 from mainstem.gateway.tokens import Issuer
 
@@ -63,6 +64,7 @@ class Gate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
+        read_host(scope["headers"])
         state: State = scope["state"]
         route = state["table"].match(scope["method"], scope["raw_path"])
         scope["route"] = route  # what the request's log line names
