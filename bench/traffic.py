@@ -1,4 +1,4 @@
-"""A load generator in a process of its own: kept-alive connections that post prepared requests, closed loop.
+"""A load generator in a process of its own: kept-alive connections that send prepared requests, closed loop.
 
 It reads what to do as JSON from standard input and writes what came of it to standard output.
 """
@@ -86,7 +86,9 @@ class Connection(asyncio.Protocol):
 
 
 def prepare(told: dict[str, Any]) -> list[bytes]:
-    """Return as many signed requests as can be needed, each with an event of its own."""
+    """Return as many requests as can be needed: one as given, or signed, each with an event of its own."""
+    if "request" in told:
+        return [told["request"].encode()] * told["requests"]
     template = event(Change("evt_@@@@@@@@@@@@", 1, START))
     head, _, tail = template.partition(b"@@@@@@@@@@@@")
     bodies = (
