@@ -67,6 +67,20 @@ methods = ["GET"]
 path = "/nowhere"
 upstream = "billing"
 public = true
+
+[[routes]]
+methods = ["GET", "POST", "PUT", "PATCH", "DELETE"]
+path = "/raw/{what}"
+upstream = "billing"
+public = true
+timeout_seconds = 5
+
+[[routes]]
+methods = ["GET", "POST"]
+path = "/brief/{what}"
+upstream = "billing"
+public = true
+timeout_seconds = 1
 """
 
 

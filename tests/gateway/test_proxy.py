@@ -1,6 +1,5 @@
 import asyncio
 from typing import Any
-from urllib.parse import parse_qs
 
 import httpx
 from hypothesis import HealthCheck, given, settings
@@ -29,20 +28,20 @@ async def test_what_a_provider_signed_is_left_untouched(gateway: Gateway, upstre
     await gateway.http.post("/webhooks/stripe?a=%20b+c&a=2&q='x'", content=body, headers=headers)
     got = upstream.last
     assert (got.method, got.raw_path, got.body) == ("POST", b"/webhooks/stripe", body)
-    assert got.query in {b"a=%20b+c&a=2&q='x'", b"a=%20b+c&a=2&q=%27x%27"}
+    assert got.query == b"a=%20b+c&a=2&q='x'"
     assert got.values("stripe-signature") == ["t=1,v1=00"]
     assert got.values("content-type") == ["application/json; charset=utf-8"]
     assert got.values("content-length") == [str(len(body))]
 
 
-async def test_a_query_with_characters_of_its_own_arrives_with_the_same_meaning(
+async def test_a_query_with_characters_of_its_own_arrives_as_it_came(
     gateway: Gateway, upstream: Upstream
 ) -> None:
     text = "GET /open/door?a=<\"'|>&b=%C3%A9&c=+%2B HTTP/1.1\nhost: a\nconnection: close\n\n"
     reader, writer = await said_to(gateway, text)
     assert b" 200 " in await reader.readline()
     await hang_up(writer)
-    assert parse_qs(upstream.last.query.decode()) == {"a": ["<\"'|>"], "b": ["\u00e9"], "c": [" +"]}
+    assert upstream.last.query == b"a=<\"'|>&b=%C3%A9&c=+%2B"
 
 
 async def test_headers_of_one_connection_are_not_passed_on(gateway: Gateway, upstream: Upstream) -> None:

@@ -16,9 +16,7 @@ async def test_an_upstream_that_is_away_is_502_and_nothing_of_it_shows(gateway: 
     assert "connect" not in answer.text.lower()
 
 
-@pytest.mark.parametrize(
-    "said", [b"", b"nonsense\r\n\r\n", b"HTTP/1.1 200 OK\r\nx-name: caf\xe9\r\ncontent-length: 0\r\n\r\n"]
-)
+@pytest.mark.parametrize("said", [b"", b"nonsense\r\n\r\n"])
 async def test_an_upstream_that_answers_nonsense_is_502(start_gateway: StartGateway, said: bytes) -> None:
     async def behave(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -113,13 +113,16 @@ class IncomingAnswer:
 
     def on_headers_complete(self) -> None:
         """Take what the parser knows only now: it forgets it at the end of the message."""
-        self.status = self._parser.get_status_code()
-        self._is_kept = self._parser.should_keep_alive()
+        if not self.has_head:
+            self.status = self._parser.get_status_code()
+            self._is_kept = self._parser.should_keep_alive()
 
     def on_body(self, part: bytes) -> None:
         """Take a part of a chunked body."""
-        self._unframed = 0
-        self._take(part)
+        # The parser goes on with what stands behind the answer in the same packet.
+        if not self.is_whole:
+            self._unframed = 0
+            self._take(part)
 
     def on_message_complete(self) -> None:
         """Note the end of a chunked body, or of a head, whose body is not the parser's to frame."""

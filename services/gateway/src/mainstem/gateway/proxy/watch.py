@@ -24,10 +24,13 @@ class Watch:
     Leaving the context raises `ClientGoneError` or `IncompleteBodyError` then.
     """
 
-    def __init__(self, body: IncomingBody, send: Send, *, body_seconds: float) -> None:
+    def __init__(
+        self, body: IncomingBody, send: Send, *, body_seconds: float, send_seconds: float = SEND_SECONDS
+    ) -> None:
         self._body = body
         self._send = send
         self._body_seconds = body_seconds
+        self._send_seconds = send_seconds
         self._sends_since: float | None = None
         self._reason: Exception | None = None
         self._scope = asyncio.timeout(None)
@@ -67,7 +70,7 @@ class Watch:
     def _look(self) -> None:
         loop = asyncio.get_running_loop()
         sends = 0.0 if self._sends_since is None else loop.time() - self._sends_since
-        if sends >= SEND_SECONDS:
+        if sends >= self._send_seconds:
             self._end(ClientGoneError())
         elif not self._body.has_ended and self._body.waited_seconds >= self._body_seconds:
             self._end(IncompleteBodyError())
@@ -75,7 +78,7 @@ class Watch:
             if self._waiting is None:
                 self._waiting = loop.create_task(self._wait())
             body = LOOK_SECONDS if self._body.has_ended else self._body_seconds - self._body.waited_seconds
-            due = min(LOOK_SECONDS, SEND_SECONDS - sends, max(SOONEST_LOOK_SECONDS, body))
+            due = min(LOOK_SECONDS, self._send_seconds - sends, max(SOONEST_LOOK_SECONDS, body))
             self._timer = loop.call_later(due, self._look)
 
     async def _wait(self) -> None:
