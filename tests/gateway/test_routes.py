@@ -1,9 +1,9 @@
 from urllib.parse import unquote
 
+import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pyreqwest.http import Url
 
 from mainstem.common.errors import NotFoundError
 from mainstem.common.settings import SettingsError
@@ -118,7 +118,7 @@ def test_what_matches_is_the_same_path_to_the_http_client_and_to_the_upstream(pa
         shipped_once().match("GET", path)
     except NotFoundError:
         return
-    sent = Url("http://sync" + path.decode()).path
+    sent = httpx.URL("http://sync" + path.decode()).raw_path.decode()
     assert sent == path.decode()
     assert unquote(sent).count("/") == 2
 

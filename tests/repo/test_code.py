@@ -30,7 +30,7 @@ MAY_ASK_POSTGRES_THE_TIME = {
 
 NO_LEASES = {name for name, reason in MAY_ASK_POSTGRES_THE_TIME.items() if "lease" not in reason}
 
-ONLY_IMPORTERS = {"arq": 1, "pyreqwest": 2, "stripe": 2}
+ONLY_IMPORTERS = {"arq": 1, "httptools": 2, "pyreqwest": 1, "stripe": 2}
 """By package: how many files under services and libs/common may import it."""
 
 
