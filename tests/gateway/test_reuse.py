@@ -139,7 +139,7 @@ async def test_a_caller_who_leaves_ends_a_request_whose_answer_has_not_begun(
         for number in range(FAILURES_TO_OPEN + 1):
             _, writer = await said_to(gateway, text)
             async with asyncio.timeout(3):
-                while len(upstream.connections) <= number or not upstream.connections[number]:  # noqa: ASYNC110
+                while len(upstream.connections) <= number or not upstream.connections[number]:  # noqa: ASYNC110 -- another task's request
                     await asyncio.sleep(0.01)
             await hang_up(writer)
             await ended(upstream, number)
