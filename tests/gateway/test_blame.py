@@ -156,9 +156,11 @@ async def test_a_caller_who_sends_no_whole_body_uses_up_no_trial(
     async with raw_server(scripted) as url:
         gateway = await start_gateway(upstream_billing=url, circuit_seconds=0.5)
         await open_circuit(gateway, scripted)
+        scripted.answers = [b""]
         text = f"POST /raw/x HTTP/1.1\nhost: a\ncontent-length: 9\n\n{first}"
         writers = [(await said_to(gateway, text))[1] for _ in range(3)]
         await asyncio.sleep(0.1)
+        scripted.answers = [OK]
         assert (await gateway.http.get("/raw/x")).status_code == 200
         for writer in writers:
             await hang_up(writer)

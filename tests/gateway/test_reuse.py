@@ -204,11 +204,24 @@ async def test_a_full_pool_is_503_and_not_the_upstreams_failure() -> None:
         assert len(upstream.connections) == 2
 
 
+async def test_callers_that_read_slowly_hold_no_connection_for_a_whole_answer() -> None:
+    upstream = Scripted([OK])
+    async with raw_server(upstream) as url, forwarding(url, connections=1) as gateway:
+        slow = asyncio.create_task(gateway.call(Caller([NO_BODY], send_seconds=60)))
+        await asyncio.sleep(0.1)
+        assert await bodies(gateway, 1) == [b"ok"]
+        slow.cancel()
+        await asyncio.gather(slow, return_exceptions=True)
+    assert len(upstream.connections) == 1
+
+
 async def test_callers_that_send_slowly_leave_connections_for_others() -> None:
     upstream = Scripted([OK])
     async with raw_server(upstream) as url, forwarding(url, connections=2) as gateway:
         slow = [
-            asyncio.create_task(gateway.post([part(b"1", more=True)], (b"content-length", b"9")))
+            asyncio.create_task(
+                gateway.post([part(b"1", more=True)], (b"content-length", b"9"), timeout_seconds=60)
+            )
             for _ in range(10)
         ]
         upstream.answers = [b""]

@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
     async def read(self, answer: IncomingAnswer) -> bytes:
         """Return the next part of the answer's body; no bytes at its end."""
         part = await answer.read()
-        if self._is_reading_paused and not self.has_ended:
+        if self.answer is answer and self._is_reading_paused and not self.has_ended:
             self._is_reading_paused = False
             self._transport.resume_reading()
         return part
@@ -109,8 +109,12 @@ class Connection(asyncio.Protocol):
         if self.answer is None:
             self._leave()
             return
-        self.answer.feed(data)
-        if self.answer.buffered > BUFFER_BYTES and not self.answer.is_whole and not self._is_reading_paused:
+        answer = self.answer
+        answer.feed(data)
+        if answer.is_whole:
+            # At once, however slowly the caller reads; an early answer ends the request.
+            self.finish(answer)
+        elif answer.buffered > BUFFER_BYTES and not self._is_reading_paused:
             self._is_reading_paused = True
             self._transport.pause_reading()
 

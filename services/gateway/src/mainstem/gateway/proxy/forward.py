@@ -128,10 +128,10 @@ class _Exchange:
         }
         name = f"{self._method} {self._route.path}"
         with telemetry.span(name, kind=SpanKind.CLIENT, **attributes) as span:
-            is_trial = self._breaker.is_open
-            if is_trial or self._pool.is_crowded:
+            if self._breaker.is_open or self._pool.is_crowded:
                 await self._body.gather()
             head = headers.build_head(self._method, self._target(), self._fields())
+            is_trial = self._breaker.is_open
             # After the body has come: a caller who sends none, or half, must not use up the one trial.
             self._breaker.check()
             try:
@@ -258,8 +258,6 @@ class _Exchange:
             part = await connection.read(answer)
             clock.pause()
             if not (has_more := not answer.is_whole):
-                # Before the caller takes the rest: the next request need not wait for a slow reader.
-                connection.finish(answer)
                 watch.stop()
             await watch.send({"type": "http.response.body", "body": part, "more_body": has_more})
         clock.resume()
