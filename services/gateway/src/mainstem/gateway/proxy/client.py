@@ -2,6 +2,8 @@
 
 import asyncio
 import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -158,8 +160,7 @@ class Pool:
         self.host = parts.netloc.rpartition("@")[2].encode("idna")
         self._address = (parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80))
         self._tls = ssl.create_default_context() if parts.scheme == "https" else None
-        self.streams = 0
-        """Requests whose body is still on its way to the upstream."""
+        self._streams = 0
         self._most_streams = connections // 2
         self._free = asyncio.Semaphore(connections)
         self._idle: list[Connection] = []
@@ -172,8 +173,23 @@ class Pool:
 
     @property
     def is_crowded(self) -> bool:
-        """Whether half of the connections wait for the bodies of slow callers: no more of them may."""
-        return self.streams >= self._most_streams
+        """Whether streams take half of the connections, which is their share."""
+        return self._streams >= self._most_streams
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Count a request whose body arrives in parts: for a slow caller it holds a connection for long.
+
+        Raises:
+            PoolFullError: the share of such requests is used up.
+        """
+        if self.is_crowded:
+            raise PoolFullError("too many large requests are on their way; try again later")
+        self._streams += 1
+        try:
+            yield
+        finally:
+            self._streams -= 1
 
     async def take(self, seconds: float, *, is_fresh: bool = False) -> Connection:
         """Return an idle connection, or a new one; `Connection.finish` gives it back.

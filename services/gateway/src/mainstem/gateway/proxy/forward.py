@@ -21,7 +21,6 @@ from mainstem.gateway.proxy.client import (
     Connection,
     ConnectTimeoutError,
     Pool,
-    PoolFullError,
     UpstreamTimeoutError,
 )
 from mainstem.gateway.proxy.watch import Clock, Watch
@@ -168,6 +167,10 @@ class _Exchange:
         return fields
 
     async def _try(self, head: bytes, watch: Watch, span: Span) -> None:
+        if self._body.whole is None:
+            with self._pool.stream():
+                await self._attempt(head, watch, span)
+            return
         try:
             await self._attempt(head, watch, span)
         except _StaleConnectionError:
@@ -175,8 +178,6 @@ class _Exchange:
 
     async def _attempt(self, head: bytes, watch: Watch, span: Span, *, is_fresh: bool = False) -> None:
         whole = self._body.whole
-        if whole is None and self._pool.is_crowded:
-            raise PoolFullError("too many large requests are on their way; try again later")
         connection = await self._take(is_fresh=is_fresh)
         answer = connection.begin(self._method, head + (whole or b""), is_whole=whole is not None)
         clock = Clock(self._seconds, lambda: answer.fail(UpstreamTimeoutError()))
@@ -209,9 +210,7 @@ class _Exchange:
         self, connection: Connection, answer: IncomingAnswer, clock: Clock
     ) -> AsyncIterator[None]:
         """Send the body on as it arrives, until it is whole or the answer is."""
-        self._pool.streams += 1
         uploading = asyncio.create_task(self._upload(connection, answer, clock))
-        uploading.add_done_callback(self._end_stream)
         try:
             yield
         finally:
@@ -229,9 +228,6 @@ class _Exchange:
         except Exception as error:  # noqa: BLE001 -- raised where the answer is waited for
             answer.fail(error)
         clock.resume()
-
-    def _end_stream(self, _uploading: asyncio.Task[None]) -> None:
-        self._pool.streams -= 1
 
     def _framed(self, part: bytes) -> bytes:
         if self._body.declared is not None:
