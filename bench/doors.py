@@ -9,17 +9,16 @@ from http import HTTPStatus
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from mainstem.common import telemetry, web
 from mainstem.common.clock import Clock, open_clock
 from mainstem.common.database import Statements, open_pool
 from mainstem.common.health import database_check, redis_check
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.inbox import NewEvent, insert
 from mainstem.common.jobs import open_waker
 from mainstem.ingest import endpoints
 from mainstem.ingest.accounts import stripe_accounts
-from mainstem.ingest.endpoints import PUBLIC
 from mainstem.ingest.providers.stripe import verify
 from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
 
@@ -40,6 +39,10 @@ class EachRecorder:
             self._wake()
 
 
+VERIFY = Endpoint("POST", "/webhooks/stripe", answers={202: "the event is verified"}, public=True)
+
+
+@VERIFY.handler
 async def verify_only(request: Request) -> Response:
     """Verify and answer: the ceiling."""
     account = request.state["accounts"][DEFAULT_ACCOUNT]
@@ -48,10 +51,7 @@ async def verify_only(request: Request) -> Response:
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
-ROUTES = {
-    "verify": [Route("/webhooks/stripe", verify_only, methods=["POST"])],
-    "each": endpoints.routes,
-}
+ENDPOINTS = {"verify": [VERIFY], "each": endpoints.ENDPOINTS}
 
 
 @asynccontextmanager
@@ -74,9 +74,7 @@ def main(kind: str) -> None:
     """Serve one of them until SIGTERM."""
     settings = Settings.from_environment()
     telemetry.start("ingest", settings)
-    app = web.build_app(
-        "ingest", routes=ROUTES[kind], lifespan=partial(lifespan, settings=settings), public=PUBLIC
-    )
+    app = web.build_app("ingest", endpoints=ENDPOINTS[kind], lifespan=partial(lifespan, settings=settings))
     web.serve(app, settings)
 
 

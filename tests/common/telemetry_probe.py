@@ -22,10 +22,10 @@ from serving import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from mainstem.common import telemetry
 from mainstem.common.database import Database, open_database
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.settings import ServiceSettings
 from mainstem.common.web import State, build_app
 
@@ -41,6 +41,12 @@ class ProbeState(State):
     database: Database
 
 
+QUERY, VIOLATE, BROKEN = (
+    Endpoint("GET", path, answers={200: "nothing"}, public=True) for path in ("/query", "/violate", "/broken")
+)
+
+
+@QUERY.handler
 async def query(request: Request) -> Response:
     async with request.state["database"].transaction() as connection:
         await connection.fetchval("SELECT 41 + 1")
@@ -48,6 +54,7 @@ async def query(request: Request) -> Response:
     return Response()
 
 
+@VIOLATE.handler
 async def violate(request: Request) -> Response:
     with telemetry.span("probe.violation"):
         async with request.state["database"].transaction() as connection:
@@ -56,6 +63,7 @@ async def violate(request: Request) -> Response:
     return Response()
 
 
+@BROKEN.handler
 async def break_down(_request: Request) -> Response:
     raise RuntimeError("jane@example.com")
 
@@ -68,9 +76,8 @@ async def lifespan(_app: Starlette) -> AsyncIterator[ProbeState]:
 
 async def call_all(parent: str) -> None:
     """Make each request once, in the trace given."""
-    routes = [Route("/query", query), Route("/violate", violate), Route("/broken", break_down)]
     async with (
-        serving(build_app("probe", routes=routes, lifespan=lifespan)) as url,
+        serving(build_app("probe", endpoints=(QUERY, VIOLATE, BROKEN), lifespan=lifespan)) as url,
         httpx.AsyncClient(base_url=url) as http,
     ):
         headers = {"x-request-id": "request-1"}

@@ -11,12 +11,12 @@ from serving import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
 from structlog.testing import capture_logs
 
 from mainstem.common import errors
 from mainstem.common.errors import PROBLEM, InvalidError, MainstemError, UnauthorizedError
 from mainstem.common.health import Check
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.identity import Principal
 from mainstem.common.web import State, build_app
 
@@ -56,29 +56,36 @@ class Checks:
         return {"database": Check(self.ask_database), "redis": Check(self.ask_redis, is_needed=False)}
 
 
+def public(method: str, path: str, *, body_limit: int | None = None) -> Endpoint:
+    return Endpoint(method, path, answers={200: "text"}, public=True, body_limit=body_limit)
+
+
+FAIL = public("GET", "/public/fail/{name}")
+ECHO = public("POST", "/public/echo", body_limit=LIMIT)
+BROKEN = public("GET", "/public/broken")
+WHO = Endpoint("GET", "/who", answers={200: "the caller"}, scope="a:read")
+ENDPOINTS = (FAIL, ECHO, BROKEN, WHO)
+
+
+@FAIL.handler
 async def fail(request: Request) -> Response:
     error = ERRORS[request.path_params["name"]]
     raise error("It is so.") if error is InvalidError else error("It is so.", code="mine")
 
 
+@ECHO.handler
 async def echo(request: Request) -> Response:
     return Response(await request.body())
 
 
+@BROKEN.handler
 async def break_down(_request: Request) -> Response:
     raise RuntimeError("a person's address")
 
 
+@WHO.handler
 async def who(request: Request) -> Response:
     return JSONResponse({"subject": request.state["principal"].subject})
-
-
-ROUTES = [
-    Route("/public/fail/{name}", fail),
-    Route("/public/echo", echo, methods=["POST"]),
-    Route("/public/broken", break_down),
-    Route("/who", who),
-]
 
 
 @pytest.fixture
@@ -92,7 +99,7 @@ async def http(checks: Checks) -> AsyncIterator[httpx.AsyncClient]:
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         yield {"identity": Doorkeeper(), "checks": checks.all()}  # type: ignore[typeddict-item]  # needs no keys
 
-    app = build_app("test", routes=ROUTES, lifespan=lifespan, public=["/public/"], body_limit=LIMIT)
+    app = build_app("test", endpoints=ENDPOINTS, lifespan=lifespan)
     async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
         yield client
 
@@ -142,7 +149,7 @@ async def test_a_process_that_is_to_end_is_not_ready_and_still_alive(checks: Che
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         yield {"identity": None, "checks": checks.all()}
 
-    app = build_app("test", routes=ROUTES, lifespan=lifespan)
+    app = build_app("test", endpoints=(), lifespan=lifespan)
     async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
         app.state.ending.has_begun = True
         response = await client.get("/__heartbeat__")
@@ -185,7 +192,7 @@ async def test_every_error_is_answered_as_a_problem(http: httpx.AsyncClient, nam
 
 
 async def test_a_path_that_does_not_exist_is_a_problem_too(http: httpx.AsyncClient) -> None:
-    response = await http.get("/public/nothing")
+    response = await http.get("/nothing", headers={"authorization": "Bearer known"})
     assert response.status_code == 404
     read_problem(response)
 
@@ -199,7 +206,7 @@ async def test_what_nobody_foresaw_is_a_500_without_its_text(http: httpx.AsyncCl
     assert response.headers["x-request-id"] == "mine-7"
 
 
-@pytest.mark.parametrize("path", ["/__heartbeat__s", "/__version__/more", "/publicity"])
+@pytest.mark.parametrize("path", ["/__heartbeat__s", "/__version__/more", "/public/nothing"])
 async def test_a_path_that_begins_like_a_public_one_is_none(http: httpx.AsyncClient, path: str) -> None:
     assert (await http.get(path)).status_code == 401
 

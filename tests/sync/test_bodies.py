@@ -11,6 +11,7 @@ from pydantic import BaseModel
 from spellings import ADDRESSES, ANY_JSON, NAMES, NO_ADDRESSES, NO_NAMES, NO_UUIDS, UUID1, UUID4
 
 from mainstem.common.errors import InvalidError
+from mainstem.common.http import bodies
 from mainstem.sync import changes
 from mainstem.sync.bodies import BODIES, MOST_NEWSLETTERS, Changes, NewContact, NewNewsletter
 from mainstem.sync.groups import GROUPS, Amo, Contact, Newsletter
@@ -43,7 +44,7 @@ def refused(read: Any, body: Any) -> list[Loc]:
 
 
 def change(content: bytes) -> Any:
-    return changes.read(Changes, content)
+    return bodies.read(Changes, content)
 
 
 def refused_anyhow(group: str, name: str, value: Any) -> bool:
@@ -137,8 +138,8 @@ def with_letters(count: int) -> Contact:
 def test_changes_add_no_newsletters_beyond_the_bound() -> None:
     full = with_letters(MOST_NEWSLETTERS)
     with pytest.raises(InvalidError, match=str(MOST_NEWSLETTERS)):
-        changes.apply(full, changes.read(Changes, b'{"newsletters": [{"name": "new"}]}'))
-    again = changes.read(Changes, b'{"newsletters": [{"name": "n1", "format": "T"}]}')
+        changes.apply(full, bodies.read(Changes, b'{"newsletters": [{"name": "new"}]}'))
+    again = bodies.read(Changes, b'{"newsletters": [{"name": "n1", "format": "T"}]}')
     assert changes.apply(full, again).newsletters["n1"].format == "T"
 
 
@@ -148,7 +149,7 @@ def test_contact_that_has_too_many_newsletters_can_still_be_changed() -> None:
         b'{"newsletters": "UNSUBSCRIBE"}',
         b'{"newsletters": [{"name": "n1", "subscribed": false}]}',
     ):
-        assert not changes.apply(over, changes.read(Changes, body)).newsletters["n1"].subscribed
+        assert not changes.apply(over, bodies.read(Changes, body)).newsletters["n1"].subscribed
 
 
 def unbounded(schema: Any, at: str = "") -> Iterator[str]:

@@ -6,6 +6,7 @@ MainstemError                500
 ├── PaymentRequiredError     402
 ├── ForbiddenError           403
 ├── NotFoundError            404
+├── BodyTimeoutError         408
 ├── ConflictError            409
 ├── ContentTooLargeError     413
 ├── InvalidError             422, with one entry a field
@@ -91,6 +92,12 @@ class NotFoundError(MainstemError):
     """There is no such thing."""
 
     status = HTTPStatus.NOT_FOUND
+
+
+class BodyTimeoutError(MainstemError):
+    """The body did not arrive within the endpoint's timeout."""
+
+    status = HTTPStatus.REQUEST_TIMEOUT
 
 
 class ConflictError(MainstemError):

@@ -6,7 +6,7 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.billing.endpoints import PUBLIC, routes
+from mainstem.billing.endpoints import ENDPOINTS
 from mainstem.billing.endpoints.state import State
 from mainstem.billing.settings import Settings
 from mainstem.billing.shop import open_shop
@@ -24,7 +24,7 @@ SERVICE = "billing"
 def build(settings: Settings) -> Starlette:
     """Return the app; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
-    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings), public=PUBLIC)
+    return build_app(SERVICE, endpoints=ENDPOINTS, lifespan=partial(lifespan, settings=settings))
 
 
 @asynccontextmanager

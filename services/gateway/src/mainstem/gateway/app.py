@@ -15,7 +15,7 @@ from mainstem.common.web import build_app
 from mainstem.gateway.authentication import Authentication
 from mainstem.gateway.callers import Callers
 from mainstem.gateway.directory import Directory
-from mainstem.gateway.endpoints import State, routes
+from mainstem.gateway.endpoints import ENDPOINTS, State, forward
 from mainstem.gateway.hashes import Comparison
 from mainstem.gateway.identities import Identities
 from mainstem.gateway.keyring import KeyRing
@@ -35,7 +35,7 @@ def build(settings: Settings) -> Starlette:
     """
     telemetry.start(SERVICE, settings)
     opened = partial(lifespan, settings=settings, table=read_routes(settings))
-    return build_app(SERVICE, routes=routes, lifespan=opened, body_limit=None)
+    return build_app(SERVICE, endpoints=ENDPOINTS, lifespan=opened, unmatched=forward)
 
 
 def read_routes(settings: Settings) -> RouteTable:

@@ -1,26 +1,21 @@
 """The gateway's edges: `/token`, the published keys, and every other path, which is forwarded by its rule."""
 
-from collections.abc import Sequence
-
 import structlog
-from starlette.endpoints import HTTPEndpoint
-from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
 from mainstem.common import web
-from mainstem.common.errors import ForbiddenError
-from mainstem.common.web import BodyLimit
+from mainstem.common.errors import BadRequestError, ForbiddenError, TooManyRequestsError
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.gateway.callers import Callers
-from mainstem.gateway.credentials import FORM, parse_form
+from mainstem.gateway.credentials import FORM, CredentialsError, GrantError, parse_form
 from mainstem.gateway.identities import Identities
 from mainstem.gateway.keyring import KeyRing
 from mainstem.gateway.proxy.forward import Proxy
 from mainstem.gateway.proxy.headers import read_host
 from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH, RouteTable
-from mainstem.gateway.tokens import Issuer
+from mainstem.gateway.tokens import Issuer, ScopeError
 
 FORM_LIMIT_BYTES = 16 * 1024
 
@@ -38,38 +33,43 @@ class State(web.State):
     proxy: Proxy
 
 
-class Token(HTTPEndpoint):
-    """OAuth 2 client credentials (RFC 6749, 4.4), by form or Basic."""
-
-    async def post(self, request: Request) -> Response:
-        """Give a token."""
-        issuer: Issuer = request.state["issuer"]
-        host = "" if request.client is None else request.client.host
-        token = await issuer.issue(await _form(request), request.headers.get("authorization"), host)
-        return JSONResponse(token, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
-
-
-class Jwks(HTTPEndpoint):
-    """The public keys of access tokens and identities (RFC 7517)."""
-
-    async def get(self, request: Request) -> Response:
-        """List the keys."""
-        ring: KeyRing = request.state["ring"]
-        headers = {"Cache-Control": f"public, max-age={ring.cached_seconds}"}
-        return JSONResponse({"keys": ring.published()}, headers=headers)
+TOKEN = Endpoint(
+    "POST",
+    TOKEN_PATH,
+    answers={200: "an access token"},
+    errors=(BadRequestError, CredentialsError, ScopeError, GrantError, TooManyRequestsError),
+    public=True,
+    body_limit=FORM_LIMIT_BYTES,
+)
+JWKS = Endpoint("GET", JWKS_PATH, answers={200: "the public keys"}, public=True)
+ENDPOINTS = (TOKEN, JWKS)
 
 
-class Gate:
-    """Lets a request through to its upstream, if there is a rule for it and its caller may."""
+@TOKEN.handler
+async def issue_token(request: Request) -> Response:
+    """Give a token for client credentials (RFC 6749, 4.4), by form or Basic."""
+    issuer: Issuer = request.state["issuer"]
+    host = "" if request.client is None else request.client.host
+    token = await issuer.issue(await _form(request), request.headers.get("authorization"), host)
+    return JSONResponse(token, headers={"Cache-Control": "no-store", "Pragma": "no-cache"})
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request."""
-        read_host(scope["headers"])
-        state: State = scope["state"]
-        route = state["table"].match(scope["method"], scope["raw_path"])
-        scope["route"] = route  # what the request's log line names
-        identity = await _identity(state, scope, route.scope, route.upstream)
-        await state["proxy"].forward(route, identity, scope, receive, send)
+
+@JWKS.handler
+async def list_keys(request: Request) -> Response:
+    """List the public keys of access tokens and identities (RFC 7517)."""
+    ring: KeyRing = request.state["ring"]
+    headers = {"Cache-Control": f"public, max-age={ring.cached_seconds}"}
+    return JSONResponse({"keys": ring.published()}, headers=headers)
+
+
+async def forward(scope: Scope, receive: Receive, send: Send) -> None:
+    """Forward a request to its upstream, if a route has its method and path and its caller has the scope."""
+    read_host(scope["headers"])
+    state: State = scope["state"]
+    route = state["table"].match(scope["method"], scope["raw_path"])
+    scope["route"] = route  # what the request's log line names
+    identity = await _identity(state, scope, route.scope, route.upstream)
+    await state["proxy"].forward(route, identity, scope, receive, send)
 
 
 async def _identity(state: State, scope: Scope, needed: str | None, upstream: str) -> str | None:
@@ -94,10 +94,3 @@ async def _identity(state: State, scope: Scope, needed: str | None, upstream: st
 
 async def _form(request: Request) -> dict[str, str]:
     return parse_form(request.headers.get("content-type", FORM), await request.body())
-
-
-routes: Sequence[BaseRoute] = (
-    Route(TOKEN_PATH, Token, middleware=[Middleware(BodyLimit, limit=FORM_LIMIT_BYTES)]),
-    Route(JWKS_PATH, Jwks),
-    Route("/{path:path}", Gate()),
-)

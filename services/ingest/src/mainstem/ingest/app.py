@@ -15,18 +15,18 @@ from mainstem.common.jobs import open_waker
 from mainstem.common.web import build_app
 from mainstem.ingest import bare, endpoints
 from mainstem.ingest.accounts import stripe_accounts
-from mainstem.ingest.endpoints import PUBLIC, State
+from mainstem.ingest.endpoints import State
 from mainstem.ingest.record import open_recorder
 from mainstem.ingest.settings import Settings
 
 SERVICE = "ingest"
+ENDPOINTS = (*endpoints.ENDPOINTS, *bare.ENDPOINTS)
 
 
 def build(settings: Settings) -> Starlette:
     """Return the app; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
-    routes = (*endpoints.routes, *bare.routes)
-    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings), public=PUBLIC)
+    return build_app(SERVICE, endpoints=ENDPOINTS, lifespan=partial(lifespan, settings=settings))
 
 
 @asynccontextmanager

@@ -1,20 +1,29 @@
 """The door for objects without an event around them: CTMS's `/stripe` (stops 1 and 2)."""
 
-from collections.abc import Sequence
-
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 from uuid_utils import uuid7
 
 from mainstem.common import telemetry
+from mainstem.common.errors import BadRequestError, UnavailableError
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.inbox import NewEvent
 from mainstem.ingest.providers.stripe import PROVIDER
 from mainstem.ingest.providers.stripe_bare import Bare, read_bare
 from mainstem.ingest.record import Recorder
 from mainstem.ingest.settings import DEFAULT_ACCOUNT
 
+RECEIVE = Endpoint(
+    "POST",
+    "/stripe",
+    answers={200: "the object is stored"},
+    errors=(BadRequestError, UnavailableError),
+    scope="stripe:write",
+)
+ENDPOINTS = (RECEIVE,)
 
+
+@RECEIVE.handler
 async def receive_object(request: Request) -> Response:
     """Store one object of Stripe's that can be read, and answer when it is stored."""
     body = await request.body()
@@ -40,6 +49,3 @@ def _new_event(bare: Bare, body: bytes) -> NewEvent:
         traceparent=telemetry.traceparent(),
         status="received",
     )
-
-
-routes: Sequence[BaseRoute] = (Route("/stripe", receive_object, methods=["POST"]),)

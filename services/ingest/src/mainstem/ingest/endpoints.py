@@ -1,24 +1,22 @@
 """Ingest's door: what Stripe signs comes in here (stops 1 and 2)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import BaseRoute, Route
 
 from mainstem.common import telemetry
-from mainstem.common.errors import NotFoundError
+from mainstem.common.errors import BadRequestError, NotFoundError, UnavailableError
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.inbox import NewEvent
 from mainstem.common.web import State as CommonState
 from mainstem.ingest.accounts import Account
+from mainstem.ingest.providers.protocol import SignatureError
 from mainstem.ingest.providers.stripe import PROVIDER, verify
 from mainstem.ingest.providers.stripe_events import read_envelope
 from mainstem.ingest.record import Recorder
 from mainstem.ingest.settings import DEFAULT_ACCOUNT
-
-PUBLIC = ("/webhooks/",)
-"""Where callers sign what they send, and need no identity."""
 
 
 class State(CommonState):
@@ -28,6 +26,26 @@ class State(CommonState):
     recorder: Recorder
 
 
+RECEIVE = Endpoint(
+    "POST",
+    "/webhooks/stripe",
+    answers={202: "the event is stored"},
+    errors=(BadRequestError, SignatureError, UnavailableError),
+    public=True,
+)
+RECEIVE_FOR_ACCOUNT = Endpoint(
+    "POST",
+    "/webhooks/stripe/{account}",
+    answers={202: "the event is stored"},
+    errors=(BadRequestError, SignatureError, NotFoundError, UnavailableError),
+    public=True,
+)
+ENDPOINTS = (RECEIVE, RECEIVE_FOR_ACCOUNT)
+"""Public, since Stripe signs what it sends."""
+
+
+@RECEIVE.handler
+@RECEIVE_FOR_ACCOUNT.handler
 async def receive_stripe(request: Request) -> Response:
     """Accept an event of Stripe's: verify its signature, store it once, answer when it is stored."""
     accounts: Mapping[str, Account] = request.state["accounts"]
@@ -62,9 +80,3 @@ def new_event(account: str, body: bytes, traceparent: str | None) -> NewEvent:
         traceparent=traceparent,
         status="received" if envelope.is_known else "ignored",
     )
-
-
-routes: Sequence[BaseRoute] = (
-    Route("/webhooks/stripe", receive_stripe, methods=["POST"]),
-    Route("/webhooks/stripe/{account}", receive_stripe, methods=["POST"]),
-)

@@ -29,7 +29,7 @@ SERVICE = "ingest"
 def build(settings: Settings) -> Starlette:
     """Return the app; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
-    return build_app(SERVICE, routes=(), lifespan=partial(lifespan, settings=settings))
+    return build_app(SERVICE, endpoints=(), lifespan=partial(lifespan, settings=settings))
 
 
 @asynccontextmanager

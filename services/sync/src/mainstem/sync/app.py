@@ -13,7 +13,7 @@ from mainstem.common.health import database_check, redis_check, require_schema
 from mainstem.common.identity import open_verifier
 from mainstem.common.jobs import open_waker
 from mainstem.common.web import build_app
-from mainstem.sync.endpoints import routes
+from mainstem.sync.endpoints import ENDPOINTS
 from mainstem.sync.endpoints.contacts import State
 from mainstem.sync.settings import Settings
 
@@ -23,7 +23,7 @@ SERVICE = "sync"
 def build(settings: Settings) -> Starlette:
     """Return the app; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
-    return build_app(SERVICE, routes=routes, lifespan=partial(lifespan, settings=settings))
+    return build_app(SERVICE, endpoints=ENDPOINTS, lifespan=partial(lifespan, settings=settings))
 
 
 @asynccontextmanager

@@ -1,39 +1,13 @@
 """New contacts and changes to contacts: bodies in, contacts out. Pure."""
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
-from pydantic import BaseModel, ValidationError
-
 from mainstem.common.errors import FieldError, InvalidError
-from mainstem.sync.bodies import DELETE, MOST_NEWSLETTERS, UNSUBSCRIBE, Changes, NewContact
+from mainstem.common.http.bodies import read
+from mainstem.sync.bodies import DELETE, MOST_NEWSLETTERS, UNSUBSCRIBE, NewContact
 from mainstem.sync.groups import GROUPS, OPTIONAL, Contact, Email, Group, Newsletter
-
-__all__ = ["Changes", "apply", "invalid", "read", "read_new"]
-
-Model = TypeVar("Model", bound=BaseModel)
-
-
-def read(model: type[Model], body: bytes) -> Model:
-    """Return the body of a request as the model.
-
-    Raises:
-        InvalidError: it is not JSON, or its values will not do; one entry a field.
-    """
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise invalid(error, "body") from None
-
-
-def invalid(error: ValidationError, *place: str) -> InvalidError:
-    """Return the answer to values that will not do; it never repeats the values."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    errors = [FieldError(loc=[*place, *one["loc"]], msg=one["msg"], type=one["type"]) for one in found]
-    first = ".".join(str(part) for part in errors[0]["loc"])
-    more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-    return InvalidError(f"{first}: {errors[0]['msg']}{more}", errors)
 
 
 def read_new(body: bytes) -> Contact:

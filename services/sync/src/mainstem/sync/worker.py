@@ -30,7 +30,7 @@ DELIVER = "deliver"
 def build(settings: Settings) -> Starlette:
     """Return the worker; nothing is opened before its lifespan starts."""
     telemetry.start(SERVICE, settings)
-    return build_app(SERVICE, routes=(), lifespan=partial(lifespan, settings=settings))
+    return build_app(SERVICE, endpoints=(), lifespan=partial(lifespan, settings=settings))
 
 
 @asynccontextmanager

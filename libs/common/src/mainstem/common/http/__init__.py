@@ -1,4 +1,6 @@
-"""HTTP for every process: guarded connections on the listening side.
+"""HTTP for every process: guarded connections, declared endpoints, limits, strict reading of JSON bodies.
 
-Owns no table. `server` starts it; services see it through `web` alone.
+The room writes no tables.
+`server` starts guarded connections, `web` builds each app from endpoints; services import `endpoint` to
+declare and `bodies` to read.
 """

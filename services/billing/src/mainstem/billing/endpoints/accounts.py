@@ -1,24 +1,45 @@
 """Whom an application sells to: registered before anything is sold."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from mainstem.billing import accounts
 from mainstem.billing.accounts import Account
-from mainstem.billing.endpoints.bodies import Owner, Registration, owner_of, read, read_values
+from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Owner, Registration, owner_of
 from mainstem.billing.endpoints.state import State
 from mainstem.common.database import Pool
-from mainstem.common.errors import NotFoundError
+from mainstem.common.errors import InvalidError, NotFoundError
+from mainstem.common.http.bodies import read, read_values
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.owner import Link
 
 NOT_FOUND = "user not found"
 
 
+REGISTER = Endpoint(
+    "PUT",
+    "/billing/accounts/{kind}/{value}",
+    body=Registration,
+    answers={201: "the new account", 200: "the account as it is now"},
+    errors=(InvalidError,),
+    scope="billing:write",
+    body_limit=LIMIT_BYTES,
+)
+SHOW = Endpoint(
+    "GET",
+    "/billing/accounts/{kind}/{value}",
+    answers={200: "the account"},
+    errors=(NotFoundError, InvalidError),
+    scope="billing:read",
+)
+ENDPOINTS = (REGISTER, SHOW)
+
+
+@REGISTER.handler
 async def register(request: Request[State]) -> Response:
     """Store whom an application sells to, or what is new of them: 201 if they were unknown, else 200."""
     owner = _owner(request)
@@ -31,6 +52,7 @@ async def register(request: Request[State]) -> Response:
     return JSONResponse(represent(account), HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
+@SHOW.handler
 async def show(request: Request[State]) -> Response:
     """Return one account."""
     owner = _owner(request)
@@ -64,9 +86,3 @@ def represent(account: Account) -> Mapping[str, Any]:
         "login": account.login,
         "stripe_customer_id": account.customer,
     }
-
-
-routes: Sequence[BaseRoute] = (
-    Route("/billing/accounts/{kind}/{value}", register, methods=["PUT"]),
-    Route("/billing/accounts/{kind}/{value}", show, methods=["GET"]),
-)

@@ -3,8 +3,8 @@
 Bodies of Zed's endpoints ignore members that no model knows, as Zed does; every other object refuses them.
 """
 
-from collections.abc import Collection, Mapping
-from typing import Annotated, Any, ClassVar, Self, TypeVar
+from collections.abc import Collection
+from typing import Annotated, ClassVar, Self
 
 from pydantic import (
     AfterValidator,
@@ -12,7 +12,6 @@ from pydantic import (
     ConfigDict,
     Field,
     StrictStr,
-    ValidationError,
     ValidationInfo,
     field_validator,
     model_validator,
@@ -25,7 +24,8 @@ from mainstem.common.values import Address, Decimal, Name, Number, of_kind, prin
 
 GITHUB = "github_user_id"
 
-Model = TypeVar("Model", bound=BaseModel)
+LIMIT_BYTES = 16 * 1024
+"""Of each body: several times what the longest values of its fields take."""
 
 Kind = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Login = Annotated[StrictStr, Field(min_length=1, max_length=200), AfterValidator(printable)]
@@ -145,35 +145,3 @@ def owner_of(given: Owner | OwnerQuery | _OfSomebody, place: str, kinds: Collect
         return link
     loc, msg = [place, *given.kind_at], f"Input should be one of {', '.join(sorted(kinds))}"
     raise InvalidError(f"{'.'.join(loc)}: {msg}", [FieldError(loc=loc, msg=msg, type="owner_kind")])
-
-
-def read(model: type[Model], body: bytes) -> Model:
-    """Return what a body says.
-
-    Raises:
-        InvalidError: it cannot be read, or its values will not do.
-    """
-    try:
-        return model.model_validate_json(body)
-    except ValidationError as error:
-        raise _invalid(error, "body") from None
-
-
-def read_values(model: type[Model], values: Mapping[str, Any], place: str) -> Model:
-    """Return what a path or a query says.
-
-    Raises:
-        InvalidError: its values will not do.
-    """
-    try:
-        return model.model_validate(dict(values))
-    except ValidationError as error:
-        raise _invalid(error, place) from None
-
-
-def _invalid(error: ValidationError, place: str) -> InvalidError:
-    """Return the answer to values that will not do; it never repeats them."""
-    found = error.errors(include_url=False, include_input=False, include_context=False)
-    errors = [FieldError(loc=[place, *one["loc"]], msg=one["msg"], type=one["type"]) for one in found]
-    first = ".".join(str(part) for part in errors[0]["loc"])
-    return InvalidError(f"{first}: {errors[0]['msg']}", errors)

@@ -1,21 +1,34 @@
 """The page that Stripe sends people back to; the one endpoint that browsers see."""
 
 import re
-from collections.abc import Sequence
 
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from mainstem.billing.arrivals import Arrival
 from mainstem.billing.arrivals import State as Stage
-from mainstem.billing.endpoints.state import State, shop_of
+from mainstem.billing.endpoints.state import TIMEOUT_SECONDS, State, shop_of
 from mainstem.billing.pages import HEADERS, render
 from mainstem.billing.settings import RETURN_PATH
+from mainstem.common.errors import NotSupportedError
+from mainstem.common.http.endpoint import Endpoint
 
 _SESSION = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
 
 
+RETURN = Endpoint(
+    "GET",
+    RETURN_PATH,
+    answers={200: "page: state", 404: "page: unknown checkout", 503: "page: Stripe did not answer"},
+    errors=(NotSupportedError,),
+    public=True,
+    timeout=TIMEOUT_SECONDS,
+)
+ENDPOINTS = (RETURN,)
+"""Public, since browsers bring no identity: the session's id is what admits a person to its state."""
+
+
+@RETURN.handler
 async def receive(request: Request[State]) -> Response:
     """Say what became of a checkout."""
     shop = shop_of(request.state)
@@ -24,6 +37,3 @@ async def receive(request: Request[State]) -> Response:
     arrival = await shop.arrivals.receive(session) if is_one else Arrival(Stage.UNKNOWN)
     status, page = render(arrival, request.state["settings"].home)
     return HTMLResponse(page, int(status), headers=dict(HEADERS))
-
-
-routes: Sequence[BaseRoute] = (Route(RETURN_PATH, receive, methods=["GET"]),)

@@ -9,6 +9,9 @@ from mainstem.common.errors import NotSupportedError
 
 NOT_SUPPORTED = "not supported"
 
+TIMEOUT_SECONDS = 18.0
+"""Of endpoints that wait for Stripe: longer than any MAINSTEM_BILLING_WAIT_SECONDS, so that none is cut."""
+
 
 class State(web.State):
     """What the endpoints need; without a key at Stripe there is no shop."""

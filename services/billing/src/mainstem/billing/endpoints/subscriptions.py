@@ -1,24 +1,81 @@
 """Buying, managing and listing subscriptions: Zed's three endpoints, for owners of any kind."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from mainstem.billing import mirror
 from mainstem.billing.endpoints.accounts import get
-from mainstem.billing.endpoints.bodies import Management, OwnerQuery, Purchase, owner_of, read, read_values
-from mainstem.billing.endpoints.state import State, shop_of
+from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Management, OwnerQuery, Purchase, owner_of
+from mainstem.billing.endpoints.state import TIMEOUT_SECONDS, State, shop_of
 from mainstem.billing.mirror import Subscription
 from mainstem.billing.policies import is_cancelable
 from mainstem.billing.portal import Visit
 from mainstem.billing.settings import Settings, is_web, origin_of
-from mainstem.common.errors import FieldError, InvalidError
+from mainstem.billing.stripe import RefusedError
+from mainstem.common.errors import (
+    BadGatewayError,
+    ConflictError,
+    FieldError,
+    InvalidError,
+    NotFoundError,
+    NotSupportedError,
+    PaymentRequiredError,
+    UnavailableError,
+)
+from mainstem.common.http.bodies import read, read_values
+from mainstem.common.http.endpoint import Endpoint
+
+BUY = Endpoint(
+    "POST",
+    "/billing/subscriptions",
+    body=Purchase,
+    answers={200: "the URL of the checkout"},
+    errors=(
+        InvalidError,
+        NotFoundError,
+        PaymentRequiredError,
+        ConflictError,
+        NotSupportedError,
+        RefusedError,
+        UnavailableError,
+    ),
+    scope="billing:write",
+    timeout=TIMEOUT_SECONDS,
+    body_limit=LIMIT_BYTES,
+)
+MANAGE = Endpoint(
+    "POST",
+    "/billing/subscriptions/manage",
+    body=Management,
+    answers={200: "the URL of the portal, or null where the request needs none"},
+    errors=(
+        InvalidError,
+        NotFoundError,
+        ConflictError,
+        NotSupportedError,
+        RefusedError,
+        BadGatewayError,
+        UnavailableError,
+    ),
+    scope="billing:write",
+    timeout=TIMEOUT_SECONDS,
+    body_limit=LIMIT_BYTES,
+)
+LIST = Endpoint(
+    "GET",
+    "/billing/subscriptions",
+    answers={200: "the owner's subscriptions"},
+    errors=(InvalidError, NotFoundError),
+    scope="billing:read",
+)
+ENDPOINTS = (BUY, MANAGE, LIST)
 
 
+@BUY.handler
 async def buy(request: Request[State]) -> Response:
     """Send somebody to checkout."""
     given = read(Purchase, await request.body())
@@ -29,6 +86,7 @@ async def buy(request: Request[State]) -> Response:
     return JSONResponse({"checkout_session_url": await shop.checkout.open(account, price)})
 
 
+@MANAGE.handler
 async def manage(request: Request[State]) -> Response:
     """Send somebody to the portal, or do what needs none."""
     given = read(Management, await request.body())
@@ -41,6 +99,7 @@ async def manage(request: Request[State]) -> Response:
     return JSONResponse({"billing_portal_session_url": await shop.portal.manage(account, visit)})
 
 
+@LIST.handler
 async def list_all(request: Request[State]) -> Response:
     """Return somebody's subscriptions, as they are mirrored, the oldest first."""
     given = read_values(OwnerQuery, request.query_params, "query")
@@ -75,10 +134,3 @@ def _return_url(wanted: str | None, settings: Settings) -> str:
         problem = FieldError(loc=["body", "redirect_to"], msg="Not an allowed origin", type="origin")
         raise InvalidError("body.redirect_to: Not an allowed origin", [problem])
     return wanted
-
-
-routes: Sequence[BaseRoute] = (
-    Route("/billing/subscriptions", buy, methods=["POST"]),
-    Route("/billing/subscriptions", list_all, methods=["GET"]),
-    Route("/billing/subscriptions/manage", manage, methods=["POST"]),
-)

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from mainstem.common.errors import BadRequestError
+from mainstem.common.errors import BadRequestError, MainstemError
+from mainstem.common.http.bodies import parse
 from mainstem.ingest.providers.protocol import PayloadError, Snapshot
 from mainstem.ingest.providers.stripe_rows import lone_item, snapshot
 from mainstem.ingest.providers.stripe_shapes import Amount, Count, Id, Seconds
@@ -205,8 +206,8 @@ def bare_snapshot(body: bytes) -> Snapshot:
 
 def _recognized(body: bytes) -> dict[str, Any]:
     try:
-        about = msgspec.json.decode(body)
-    except (msgspec.DecodeError, RecursionError):
+        about = parse(body)
+    except MainstemError:
         raise BadRequestError(UNRECOGNIZED) from None
     if not isinstance(about, dict) or "object" not in about or "id" not in about:
         raise BadRequestError(UNRECOGNIZED)

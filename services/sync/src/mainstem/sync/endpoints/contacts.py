@@ -9,15 +9,16 @@ from pydantic import ValidationError
 from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import BaseRoute, Route
 
 from mainstem.common import telemetry, values, web
 from mainstem.common.clock import Clock
 from mainstem.common.database import Database, plain
-from mainstem.common.errors import BadRequestError, ConflictError, NotFoundError
+from mainstem.common.errors import BadRequestError, ConflictError, InvalidError, NotFoundError
+from mainstem.common.http.bodies import invalid, read
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.jobs import Waker
 from mainstem.common.owner import normalise
-from mainstem.sync import changes, contacts, deliveries
+from mainstem.sync import bodies, changes, contacts, deliveries
 from mainstem.sync.contacts import ContactTakenError
 from mainstem.sync.groups import GROUPS, IDENTITY_KINDS, Contact
 
@@ -44,6 +45,40 @@ class State(web.State):
     platforms: Sequence[str]
 
 
+CREATE = Endpoint(
+    "POST",
+    "/ctms",
+    body=bodies.NewContact,
+    answers={201: "the new contact", 200: "the contact, which was stored already"},
+    errors=(ConflictError, InvalidError),
+    scope="contacts:write",
+)
+SEARCH = Endpoint(
+    "GET",
+    "/ctms",
+    answers={200: "the contacts that have all identities of the query"},
+    errors=(BadRequestError, InvalidError),
+    scope="contacts:read",
+)
+SHOW = Endpoint(
+    "GET",
+    "/ctms/{email_id}",
+    answers={200: "the contact"},
+    errors=(NotFoundError, InvalidError),
+    scope="contacts:read",
+)
+CHANGE = Endpoint(
+    "PATCH",
+    "/ctms/{email_id}",
+    body=bodies.Changes,
+    answers={200: "the contact as it is now"},
+    errors=(NotFoundError, ConflictError, InvalidError),
+    scope="contacts:write",
+)
+ENDPOINTS = (CREATE, SEARCH, SHOW, CHANGE)
+
+
+@CREATE.handler
 async def create(request: Request[State]) -> Response:
     """Store a new contact: 201, or 200 if exactly this one is stored already."""
     draft = changes.read_new(await request.body())
@@ -62,7 +97,8 @@ async def create(request: Request[State]) -> Response:
     )
 
 
-async def read(request: Request[State]) -> Response:
+@SHOW.handler
+async def show(request: Request[State]) -> Response:
     """Return one contact."""
     contact_id = _contact_id(request)
     async with request.state["database"].session() as session:
@@ -73,6 +109,7 @@ async def read(request: Request[State]) -> Response:
     return JSONResponse({**represent(contact), "status": "ok"})
 
 
+@SEARCH.handler
 async def search(request: Request[State]) -> Response:
     """Return the contacts that have all of the identities asked for."""
     wanted = _identities(request.query_params)
@@ -84,10 +121,11 @@ async def search(request: Request[State]) -> Response:
     return JSONResponse([represent(contact) for contact in found])
 
 
+@CHANGE.handler
 async def change(request: Request[State]) -> Response:
     """Change what is given of a contact, and nothing else."""
     contact_id = _contact_id(request)
-    given = changes.read(changes.Changes, await request.body())
+    given = read(bodies.Changes, await request.body())
     state = request.state
     try:
         async with state["database"].session() as session:
@@ -101,14 +139,6 @@ async def change(request: Request[State]) -> Response:
         raise ConflictError(TAKEN) from None
     _wake(state)
     return JSONResponse({**represent(contact), "status": "ok"})
-
-
-routes: Sequence[BaseRoute] = (
-    Route("/ctms", create, methods=["POST"]),
-    Route("/ctms", search, methods=["GET"]),
-    Route("/ctms/{email_id}", read, methods=["GET"]),
-    Route("/ctms/{email_id}", change, methods=["PATCH"]),
-)
 
 
 def represent(contact: Contact) -> dict[str, Any]:
@@ -165,4 +195,4 @@ def _identity(place: str, name: str, value: str) -> str:
     try:
         return normalise(name, values.of_kind(name).validate_python(value))
     except ValidationError as error:
-        raise changes.invalid(error, place, name) from None
+        raise invalid(error, place, name) from None
