@@ -13,8 +13,11 @@ from servers import Database
 from serving import serving
 from starlette.applications import Starlette
 from starlette.routing import BaseRoute, Mount, Route
+from structlog.testing import capture_logs
+from sync_world import Gateway as Signer
 from tiny_gateway import Gateway, Upstream
 
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.web import HEALTH_PATHS
 from mainstem.gateway.routes import METHODS, SCOPES
 from mainstem.gateway.settings import ROUTES_FILE
@@ -30,15 +33,7 @@ RULED = [
 OPEN = {
     "/token": "whoever asks for a token shows its credentials there",
     "/.well-known/jwks.json": "the public halves of keys",
-    **dict.fromkeys(
-        (
-            "/webhooks/{provider}",
-            "/webhooks/{provider}/{account}",
-            "/webhooks/stripe",
-            "/webhooks/stripe/{account}",
-        ),
-        "providers sign what they send",
-    ),
+    **dict.fromkeys(("/webhooks/stripe", "/webhooks/stripe/{account}"), "providers sign what they send"),
     "/billing/return": "a person's browser comes back from checkout; it is told nothing about anybody else",
     **dict.fromkeys(HEALTH_PATHS, "no ingress routes these"),
 }
@@ -82,14 +77,14 @@ def paths_of(routes: Sequence[BaseRoute]) -> Iterator[str]:
 
 def known_paths(service: str, app: Starlette) -> list[str]:
     """Return the paths of a service; the gateway's are its own and those of its rules."""
-    paths = [path for path in paths_of(app.routes) if path != "/{path:path}"]
+    paths = [*paths_of(app.routes)]
     return paths + [rule["path"] for rule in RULES] if service == "gateway" else paths
 
 
-def build(service: str, database: Database) -> Starlette:
+def build(service: str, database: Database, keys_base: str = NOWHERE) -> Starlette:
     values = {
         "database_url": database.urls[service],
-        "identity_jwks_url": f"{NOWHERE}/.well-known/jwks.json",
+        "identity_jwks_url": f"{keys_base}/.well-known/jwks.json",
         **({f"upstream_{name}": NOWHERE for name in SERVICES[:3]} if service == "gateway" else {}),
     }
     settings = import_module(f"mainstem.{service}.settings").Settings(**values)
@@ -122,3 +117,31 @@ async def test_every_service_called_directly_without_an_identity_answers_401_but
             assert 401 in statuses, f"nothing is answered at {path} of {service}"
     assert open_paths == OPEN.keys() & {path for _, path, _ in doors}
     assert {service for service, path, _ in doors if path not in OPEN} == {*SERVICES}
+
+
+@pytest.mark.parametrize("service", SERVICES[:3])
+async def test_every_service_called_directly_demands_the_scope_of_its_endpoint(
+    service: str, database: Database
+) -> None:
+    signer = Signer()
+    async with AsyncExitStack() as stack:
+        keys_base = await stack.enter_async_context(serving(signer.app))
+        url = await stack.enter_async_context(serving(build(service, database, keys_base)))
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url))
+
+        async def call(endpoint: Endpoint, *scopes: str) -> httpx.Response:
+            headers = {"Authorization": f"Bearer {signer.identity(service, scopes)}"}
+            return await client.request(endpoint.method, filled(endpoint.path), headers=headers)
+
+        scoped = [one for one in import_module(f"mainstem.{service}.app").ENDPOINTS if not one.public]
+        assert scoped
+        for endpoint in scoped:
+            with capture_logs() as logged:
+                refused = await call(endpoint, *(set(SCOPES) - {endpoint.scope}))
+            assert refused.status_code == 403
+            challenge = f'Bearer error="insufficient_scope", scope="{endpoint.scope}"'
+            assert refused.headers["www-authenticate"] == challenge
+            assert refused.json()["detail"] == f"the scope {endpoint.scope} is missing"
+            events = {event["event"]: event for event in logged}
+            assert events["caller.refused"]["scope"] == endpoint.scope
+            assert (await call(endpoint, endpoint.scope)).status_code not in {401, 403}

@@ -62,6 +62,29 @@ async def test_what_cannot_be_read_is_not_stored(
     assert await ingest.statuses() == {}
 
 
+LEVELS = 64
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        b'"balance": NaN',
+        b'"balance": 1e400',
+        b'"balance": ' + b"9" * 5_000,
+        b'"id": "cus_2"',
+        b'"name": "\xff"',
+        b'"name": "\\ud800"',
+        b'"metadata": ' + b"[" * LEVELS + b"]" * LEVELS,
+    ],
+)
+async def test_what_is_no_json_is_not_stored(door: httpx.AsyncClient, ingest: Ingest, member: bytes) -> None:
+    body = encoded(customer())
+    assert (await door.post("/stripe", content=body[:-1] + b', "more": 1}')).status_code == 200
+    answer = await door.post("/stripe", content=body[:-1] + b", " + member + b"}")
+    assert (answer.status_code, answer.json()["detail"]) == (400, "Request JSON is not recognized.")
+    assert len(await ingest.statuses()) == 1
+
+
 async def test_nobody_gets_in_without_an_identity(door: httpx.AsyncClient, ingest: Ingest) -> None:
     answer = await door.post("/stripe", content=encoded(customer()), headers={"Authorization": ""})
     assert answer.status_code == 401

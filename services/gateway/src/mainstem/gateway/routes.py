@@ -40,7 +40,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     scope: str | None = None
     public: bool = False
     body_limit_bytes: Annotated[int, msgspec.Meta(ge=0)] = 1024 * 1024
-    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 15.0
+    timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 20.0
 
     @property
     def shape(self) -> Shape:

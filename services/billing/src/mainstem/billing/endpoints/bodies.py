@@ -24,7 +24,7 @@ from mainstem.common.values import Address, Decimal, Name, Number, of_kind, prin
 
 GITHUB = "github_user_id"
 
-LIMIT_BYTES = 16 * 1024
+LIMIT_BYTES = 64 * 1024
 """Of each body: several times what the longest values of its fields take."""
 
 Kind = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
