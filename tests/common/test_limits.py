@@ -173,14 +173,14 @@ async def test_a_handler_that_does_not_answer_in_time_is_503_logged_and_counted(
         answer = await http.post(path)
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
-    assert {"event": "request.timed_out", "log_level": "warning", "route": path, "seconds": SHORT} in logged
+    assert {"event": "handler.cancelled", "log_level": "warning", "route": path, "seconds": SHORT} in logged
 
 
 async def test_a_timeout_of_the_handlers_own_is_not_taken_for_the_endpoints(http: httpx.AsyncClient) -> None:
     with capture_logs() as logged:
         answer = await http.post("/failing")
     assert answer.status_code == 500
-    assert "request.timed_out" not in {event["event"] for event in logged}
+    assert "handler.cancelled" not in {event["event"] for event in logged}
 
 
 async def test_one_address_holds_a_quarter_of_the_budget_and_leaves_the_rest_to_others(

@@ -19,6 +19,7 @@ VIOLATIONS = {
     "common": ("common/settings.py", "import mainstem.common.telemetry"),
     "sandbox": ("sandbox/faults.py", "import mainstem.sandbox.acoustic.stand_in"),
     "stripe": ("sandbox/stripe/wire/errors.py", "import mainstem.sandbox.stripe.edge.answering"),
+    "http": ("common/http/endpoint.py", "import mainstem.common.http.routing"),
     "ingest": ("ingest/inbox.py", "import mainstem.ingest.pipeline"),
     "sync": ("sync/contacts.py", "import mainstem.sync.relay"),
     "billing": ("billing/settings.py", "import mainstem.billing.endpoints"),

@@ -103,7 +103,7 @@ class EndpointRoute(Route):
                 headers={"Connection": "close"},
             )
         timed_out.add(1, {"http.route": self.path})
-        log.warning("request.timed_out", route=self.path, seconds=seconds)
+        log.warning("handler.cancelled", route=self.path, seconds=seconds)
         return UnavailableError(
             f"the request took longer than {seconds:g} seconds; send it again later",
             headers={"Retry-After": str(RETRY_AFTER_SECONDS)},
