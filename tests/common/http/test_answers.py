@@ -5,6 +5,8 @@ import asyncio
 from guarded_app import Recorder
 from wire import wire_to
 
+from mainstem.common.http.strict import PIPELINED
+
 H = b" HTTP/1.1\r\nHost: a\r\n"
 SMUGGLED = b"GET /smuggled" + H + b"\r\n"
 
@@ -54,3 +56,30 @@ async def test_whole_body_after_an_early_answer_keeps_the_connection(app: Record
         )
         said = await wire.hear(b"POST", b"GET")
     assert [body for _, body in said.answers] == [b"/early", b"/b"]
+
+
+async def test_path_beyond_ascii_is_refused_on_a_connection_that_served_before(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /a" + H + b"\r\n", b"GET /\xe9" + H + b"\r\n")
+        said = await wire.hear()
+    assert said.statuses == [200, 400]
+
+
+async def test_refused_path_behind_a_request_leaves_that_request_its_answer(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /held" + H + b"\r\n", b"GET /\xe9" + H + b"\r\n")
+        asyncio.get_running_loop().call_later(0.1, app.go_on.set)
+        said = await wire.hear()
+    assert [body for _, body in said.answers] == [b"/held"]
+    assert said.is_closed
+
+
+async def test_pipeline_is_bounded_and_what_was_taken_is_answered(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(
+            b"GET /held" + H + b"\r\n" + b"".join(b"GET /%d" % n + H + b"\r\n" for n in range(3_000))
+        )
+        asyncio.get_running_loop().call_later(0.1, app.go_on.set)
+        said = await wire.hear()
+    assert said.statuses == [200] * (1 + PIPELINED)
+    assert said.is_closed

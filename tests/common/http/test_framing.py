@@ -129,6 +129,7 @@ async def test_high_header_bytes_arrive_as_they_came(app: Recorder) -> None:
 
 ACCEPTED: dict[str, bytes] = {
     "padded length": post(b"Host: a", b"Content-Length: 003") + b"abc",
+    "space behind a length": post(b"Host: a ", b"Content-Length: 3 \t") + b"abc",
     "coding in capitals": post(b"Host: a", b"Transfer-Encoding: CHUNKED") + b"3\r\nabc\r\n0\r\n\r\n",
     "small extensions": CHUNKED + b"1;a=b\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
     "absolute form": post(b"Host: a", b"Content-Length: 3", target=b"http://A/a") + b"abc",

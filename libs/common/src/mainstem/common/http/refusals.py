@@ -38,6 +38,9 @@ TARGET = Refusal(
 CONNECT = Refusal(HTTPStatus.NOT_IMPLEMENTED, "method", "CONNECT is not supported")
 VERSION = Refusal(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED, "version", "use HTTP/1.1")
 EXPECTATION = Refusal(HTTPStatus.EXPECTATION_FAILED, "expect", "only Expect: 100-continue is supported")
+PIPELINE = Refusal(
+    HTTPStatus.SERVICE_UNAVAILABLE, "pipelined", "wait for answers before sending further requests"
+)
 LONG_TARGET = Refusal(
     HTTPStatus.REQUEST_URI_TOO_LONG, "target_bytes", f"path and query may have {TARGET_BYTES} bytes at most"
 )

@@ -28,6 +28,8 @@ from mainstem.common.http.limits import HEAD_BYTES, HEADERS, TARGET_BYTES, TRAIL
 from mainstem.common.http.refusals import Refusal
 
 PART_BYTES = 16 * 1024
+PIPELINED = 32
+"""Requests that wait on one connection for the answers before theirs; a packet may hold thousands."""
 CHUNK_BYTES = 24
 """What a chunk's own framing may take: its size line and the line end behind it."""
 
@@ -141,7 +143,8 @@ class StrictProtocol(HttpToolsProtocol, ABC):
                 raise self._because(refusals.LARGE_FRAMING)
             return
         self._lines_bytes += size
-        self.headers.append((lowered := name.lower(), value))
+        lowered, value = name.lower(), value.strip(b" \t")
+        self.headers.append((lowered, value))
         if self._lines_bytes > HEAD_BYTES or len(self.headers) > HEADERS:
             raise self._because(refusals.LARGE_HEAD)
         if lowered in SINGLE:
@@ -157,10 +160,13 @@ class StrictProtocol(HttpToolsProtocol, ABC):
         if self.parser.should_upgrade() and self._single.keys() & {CONTENT_LENGTH, TRANSFER_ENCODING}:
             self._replay = without_upgrade(version, method, self.url, self.headers)
             return
-        self._phase = BODY
+        if len(self.pipeline) >= PIPELINED:
+            raise self._because(refusals.PIPELINE)
         self._read_bytes = 0
         self.expect_100_continue = EXPECT in self._single
         super().on_headers_complete()
+        # Only now: what uvicorn refuses there, a path beyond ASCII, has no app that waits for a body.
+        self._phase = BODY
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
