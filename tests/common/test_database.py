@@ -13,11 +13,9 @@ from sqlmodel import select
 
 from mainstem.common.database import (
     Transactions,
-    driver_url,
     open_database,
     open_pool,
     plain,
-    plain_url,
 )
 from mainstem.common.models.contact import Contact
 from mainstem.sandbox.servers.ports import Ports
@@ -156,8 +154,11 @@ def test_a_process_without_an_orm_imports_none() -> None:
     assert result.stdout == "[]\n"
 
 
+@pytest.mark.parametrize("open_any", [open_pool, open_database])
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+asyncpg"])
-def test_either_driver_takes_the_same_url(scheme: str) -> None:
-    url = f"{scheme}://login:p%40ss@127.0.0.1:5432/mainstem?sslmode=disable"
-    assert plain_url(url) == "postgresql://login:p%40ss@127.0.0.1:5432/mainstem?sslmode=disable"
-    assert driver_url(url).startswith("postgresql+asyncpg://login:p%40ss@127.0.0.1:5432/mainstem")
+async def test_either_pool_takes_a_url_with_parameters_of_libpq(
+    database: Database, open_any: Any, scheme: str
+) -> None:
+    url = urlsplit(database.urls["sync"])._replace(scheme=scheme, query="sslmode=disable").geturl()
+    async with open_any(url, name="test") as opened, opened.transaction() as connection:
+        assert await connection.fetchval(COUNT) == 0

@@ -11,9 +11,8 @@ from connections import Connect
 from servers import Database
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import create_async_engine
 
-from mainstem.common.database import Connection, driver_url
+from mainstem.common.database import Connection, create_engine
 from mainstem.common.migrations import grants, version
 from mainstem.common.migrations.upgrade import config, upgrade
 from mainstem.common.migrations.version import OLDEST_READER, VERSION, SchemaVersionError
@@ -62,7 +61,7 @@ async def find_differences(url: str, change: str = "SELECT 1") -> None:
     def check(connection: SyncConnection) -> None:
         command.check(config(connection))
 
-    engine = create_async_engine(driver_url(url))
+    engine = create_engine(url)
     try:
         async with engine.connect() as connection:
             await connection.execute(text(change))

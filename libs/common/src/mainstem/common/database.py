@@ -6,11 +6,15 @@ Both hand out plain asyncpg connections, so storage code does not care which one
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager
+import asyncio
+from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+
+from mainstem.common import guards
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -25,18 +29,24 @@ else:
     Connection = asyncpg.Connection
 
 POOL_SIZE = 10
-COMMAND_TIMEOUT_SECONDS = 30.0
+TRANSACTION_SECONDS = 30.0
+"""Longest use of a connection, the wait for it included, in a worker or a command."""
+REQUEST_SECONDS = 10.0
+"""The same in a process that answers requests."""
+CANCEL_SECONDS = 2.0
+"""Part of it that is kept for Postgres to cancel a statement; after that the connection is closed."""
 CONNECT_TIMEOUT_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
 
 DATABASE_ERRORS = (
     OSError,
     TimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
-    # What asyncpg says of a connection on which Postgres said farewell between two statements.
+    # Raised by asyncpg when Postgres closed the connection between two statements.
     asyncpg.InternalClientError,
 )
-"""What a statement raises when the database is away, or refuses it."""
+"""Errors of a statement: the database is away, or refuses the statement."""
 
 
 class Transactions(Protocol):
@@ -60,38 +70,62 @@ class Connections(Transactions, Statements, Protocol):
 
 
 class Pool:
-    """Plain asyncpg connections, at most ten a process."""
+    """Plain asyncpg connections, at most ten a process.
 
-    def __init__(self, pool: asyncpg.Pool[asyncpg.Record]) -> None:
+    Args:
+        pool: the driver's pool.
+        seconds: longest use of a connection, the wait for it included; then it is closed.
+    """
+
+    def __init__(self, pool: asyncpg.Pool[asyncpg.Record], seconds: float = TRANSACTION_SECONDS) -> None:
         self._pool = pool
+        self._seconds = seconds
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
         """Give a connection in a transaction: commits at the end, rolls back on an error."""
-        async with self._pool.acquire() as connection, connection.transaction():
+        async with self.statement() as connection, guards.transaction(connection):
             yield connection
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Connection]:
         """Give a connection for one statement, which commits by itself: one round trip instead of three."""
-        async with self._pool.acquire() as connection:
-            yield connection
+        until = asyncio.get_running_loop().time() + self._seconds
+        connection = await self._pool.acquire(timeout=self._seconds)
+        with guards.limited(connection, until):
+            try:
+                with guards.closed_if_unfit(connection):
+                    yield connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                # After a failover all older connections lead to the former primary.
+                await self._pool.expire_connections()
+                raise
+            finally:
+                await self._pool.release(connection)
 
 
 @asynccontextmanager
-async def open_pool(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncIterator[Pool]:
+async def open_pool(
+    url: str, *, name: str, size: int = POOL_SIZE, seconds: float = TRANSACTION_SECONDS
+) -> AsyncIterator[Pool]:
     """Open a pool that connects when it is first used; `name` is what Postgres shows of this process."""
     pool = asyncpg.create_pool(
         plain_url(url),
         min_size=0,
         max_size=size,
         timeout=CONNECT_TIMEOUT_SECONDS,
-        command_timeout=COMMAND_TIMEOUT_SECONDS,
+        command_timeout=seconds - CANCEL_SECONDS,
         server_settings={"application_name": name, "timezone": "UTC"},
         reset=_leave,
     )
-    async with pool:
-        yield Pool(pool)
+    await pool
+    try:
+        yield Pool(pool, seconds)
+    finally:
+        # asyncpg ends what does not close in time; it waits for ever by itself.
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await pool.close()
 
 
 async def _leave(_connection: Connection) -> None:
@@ -103,18 +137,39 @@ async def _leave(_connection: Connection) -> None:
 
 
 class Database:
-    """SQLModel sessions and plain connections out of one SQLAlchemy pool."""
+    """SQLModel sessions and plain connections out of one SQLAlchemy pool.
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    Args:
+        engine: its pool.
+        seconds: longest use of a connection, the wait for it included; then it is closed.
+    """
+
+    def __init__(self, engine: AsyncEngine, seconds: float = TRANSACTION_SECONDS) -> None:
+        from sqlalchemy import event  # noqa: PLC0415 -- no ORM unless asked
+
         self._engine = engine
+        self._seconds = seconds
+        self._has_failed_over = False
+        event.listen(engine.sync_engine, "checkout", self._refuse_lost)
 
     @asynccontextmanager
     async def session(self) -> AsyncIterator[AsyncSession]:
-        """Give a session in a transaction: commits at the end, rolls back on an error."""
-        from sqlmodel.ext.asyncio.session import AsyncSession  # noqa: PLC0415 -- see the class Pool: no ORM unless asked
+        """Give a session in a transaction: commits at the end, rolls back on an error.
 
-        async with AsyncSession(self._engine, expire_on_commit=False) as session, session.begin():
-            yield session
+        It raises the driver's errors, not SQLAlchemy's.
+        """
+        from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 -- see the class Pool: no ORM unless asked
+        from sqlmodel.ext.asyncio.session import AsyncSession  # noqa: PLC0415 -- as above
+
+        async with self._connect() as (outer, connection):
+            try:
+                async with AsyncSession(outer, expire_on_commit=False) as session:
+                    # Here and not further out, since the session rolls back as it closes.
+                    with guards.closed_if_unfit(connection):
+                        yield session
+                        await session.commit()
+            except DBAPIError as error:
+                raise error.driver_exception from None
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Connection]:
@@ -122,66 +177,83 @@ class Database:
 
         It raises what a `Pool` raises, also when Postgres takes no connection.
         """
-        async with self._connect() as outer:
-            connection = await _driver_connection(outer)
-            async with connection.transaction():
-                yield connection
+        async with self.statement() as connection, guards.transaction(connection):
+            yield connection
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[Connection]:
         """Give a plain connection for one statement, which commits by itself."""
-        async with self._connect() as outer:
-            yield await _driver_connection(outer)
+        async with self._connect() as (_, connection):
+            yield connection
 
     @asynccontextmanager
-    async def _connect(self) -> AsyncIterator[AsyncConnection]:
+    async def _connect(self) -> AsyncIterator[tuple[AsyncConnection, Connection]]:
+        """Give SQLAlchemy's connection and the driver's below it."""
         from sqlalchemy.exc import DBAPIError  # noqa: PLC0415 -- no ORM unless asked
 
+        until = asyncio.get_running_loop().time() + self._seconds
         outer = self._engine.connect()
         try:
-            await outer.start()
+            async with asyncio.timeout_at(until):
+                await outer.start()
         except DBAPIError as error:
-            # Whoever runs plain SQL knows the driver's errors, not SQLAlchemy's.
             raise error.driver_exception from None
-        try:
-            yield outer
-        finally:
-            await outer.close()
+        connection = await _driver_connection(outer)
+        with guards.limited(connection, until):
+            try:
+                with guards.closed_if_unfit(connection):
+                    yield outer, connection
+            except asyncpg.ReadOnlySQLTransactionError:
+                self._has_failed_over = True
+                raise
+            finally:
+                if connection.is_closed():
+                    await outer.invalidate()
+                await outer.close()
+
+    def _refuse_lost(self, adapted: Any, *_: object) -> None:
+        """Have the pool start anew after a failover, or when it hands out a connection that is closed.
+
+        SQLAlchemy sees only errors of its own statements: a connection that was lost under plain asyncpg
+        would stay in the pool for ever. This needs no round trip, as its own ping does.
+        """
+        from sqlalchemy.exc import InvalidatePoolError  # noqa: PLC0415 -- no ORM unless asked
+
+        if self._has_failed_over or adapted.driver_connection.is_closed():
+            self._has_failed_over = False
+            raise InvalidatePoolError
 
 
 @asynccontextmanager
-async def open_database(url: str, *, name: str, size: int = POOL_SIZE) -> AsyncIterator[Database]:
+async def open_database(
+    url: str, *, name: str, size: int = POOL_SIZE, seconds: float = TRANSACTION_SECONDS
+) -> AsyncIterator[Database]:
     """Open a pool that connects when it is first used; `name` is what Postgres shows of this process."""
-    from sqlalchemy import event  # noqa: PLC0415 -- no ORM unless asked
-    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- no ORM unless asked
-
-    engine = create_async_engine(
-        driver_url(url),
+    engine = create_engine(
+        url,
         pool_size=size,
         max_overflow=0,
         connect_args={
             "timeout": CONNECT_TIMEOUT_SECONDS,
-            "command_timeout": COMMAND_TIMEOUT_SECONDS,
+            "command_timeout": seconds - CANCEL_SECONDS,
             "server_settings": {"application_name": name, "timezone": "UTC"},
         },
     )
-    event.listen(engine.sync_engine, "checkout", _refuse_lost)
     try:
-        yield Database(engine)
+        yield Database(engine, seconds)
     finally:
         await engine.dispose()
 
 
-def _refuse_lost(adapted: Any, *_: object) -> None:
-    """Have the pool start anew when it hands out a connection that Postgres has closed.
+def create_engine(url: str, *, connect_args: dict[str, Any] | None = None, **options: Any) -> AsyncEngine:
+    """Return SQLAlchemy's engine on the driver's connections; it connects when it is first used.
 
-    SQLAlchemy sees only errors of its own statements: a connection that was lost under plain asyncpg
-    would stay in the pool for ever. This needs no round trip, as its own ping does.
+    The driver itself reads the URL: SQLAlchemy refuses parameters of libpq's, such as `sslmode`.
     """
-    from sqlalchemy.exc import InvalidatePoolError  # noqa: PLC0415 -- no ORM unless asked
+    from sqlalchemy.ext.asyncio import create_async_engine  # noqa: PLC0415 -- no ORM unless asked
 
-    if adapted.driver_connection.is_closed():
-        raise InvalidatePoolError
+    connect = partial(asyncpg.connect, plain_url(url), **connect_args or {})
+    return create_async_engine("postgresql+asyncpg://", async_creator=connect, **options)
 
 
 async def plain(transaction: AsyncConnection | AsyncSession) -> Connection:
@@ -200,14 +272,5 @@ async def _driver_connection(outer: AsyncConnection) -> Connection:
 
 
 def plain_url(url: str) -> str:
-    """Return the URL as asyncpg takes it."""
-    return _with_scheme(url, "postgresql")
-
-
-def driver_url(url: str) -> str:
-    """Return the URL as SQLAlchemy takes it."""
-    return _with_scheme(url, "postgresql+asyncpg")
-
-
-def _with_scheme(url: str, scheme: str) -> str:
-    return urlunsplit(urlsplit(url)._replace(scheme=scheme))
+    """Return the URL as asyncpg takes it, also if it names SQLAlchemy's driver."""
+    return urlunsplit(urlsplit(url)._replace(scheme="postgresql"))

@@ -12,6 +12,10 @@ from mainstem.common.jobs import DrainLoop, Waker
 from mainstem.common.migrations import version
 
 SCHEMA_WAIT_SECONDS = 30.0
+ANSWER_SECONDS = 4.0
+"""Longest wait for Postgres' answer to a heartbeat."""
+
+READ_ONLY = "SELECT current_setting('transaction_read_only') = 'on'"
 
 log = structlog.get_logger()
 
@@ -25,13 +29,29 @@ class Check:
 
 
 def database_check(database: Transactions) -> Check:
-    """Return whether Postgres answers; without it nothing can be done."""
+    """Return whether Postgres answers in time and may be written to; without it nothing can be done."""
 
     async def ask() -> bool:
-        async with database.transaction() as connection:
-            return bool(await connection.fetchval("SELECT true"))
+        async with asyncio.timeout(ANSWER_SECONDS):
+            try:
+                await _demand_writable(database)
+            except asyncpg.ReadOnlySQLTransactionError:
+                # A pooled connection leads to a former primary; a fresh one leads to the present server.
+                await _demand_writable(database)
+        return True
 
     return Check(ask)
+
+
+async def _demand_writable(database: Transactions) -> None:
+    """Pass if the server may be written to.
+
+    Raises:
+        asyncpg.ReadOnlySQLTransactionError: it is a standby; the pool closes this connection.
+    """
+    async with database.transaction() as connection:
+        if await connection.fetchval(READ_ONLY):
+            raise asyncpg.ReadOnlySQLTransactionError("the server is read-only")
 
 
 def redis_check(waker: Waker) -> Check:

@@ -23,7 +23,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Lifespan
 
 from mainstem.common import telemetry
-from mainstem.common.errors import PROBLEM, BadRequestError, MainstemError
+from mainstem.common.database import DATABASE_ERRORS
+from mainstem.common.errors import PROBLEM, BadRequestError, MainstemError, UnavailableError
+from mainstem.common.faults import is_temporary
 from mainstem.common.health import Check
 from mainstem.common.http.budget import Budget
 from mainstem.common.http.endpoint import BODY_LIMIT, Endpoint  # noqa: F401 -- the limit belongs to an app's face
@@ -32,6 +34,9 @@ from mainstem.common.identity import Verifier
 from mainstem.common.requests import Requests, problem_response
 from mainstem.common.server import Ending, Server, configuration
 from mainstem.common.settings import ServiceSettings
+
+RETRY_AFTER_SECONDS = 5
+"""How long a caller is told to wait when the database does not answer."""
 
 log = structlog.get_logger()
 
@@ -134,6 +139,7 @@ def build_app(
             MainstemError: _answer_error,
             HTTPException: _answer_http_exception,
             ClientDisconnect: _answer_nobody,
+            **dict.fromkeys(DATABASE_ERRORS, _answer_database_error),
         },
         lifespan=_flushed(lifespan),
     )
@@ -174,6 +180,15 @@ async def _answer_http_exception(_request: Request, error: Exception) -> Respons
     status = HTTPStatus(error.status_code)
     problem = {"type": "about:blank", "title": status.phrase, "status": int(status), "detail": error.detail}
     return Response(json.dumps(problem), int(status), headers=error.headers, media_type=PROBLEM)
+
+
+async def _answer_database_error(_request: Request, error: Exception) -> Response:
+    """Return 503 if the same request may pass later; any other error is ours, and raised again for a 500."""
+    if not is_temporary(error):
+        raise error
+    log.warning("database.unavailable", error=type(error).__name__)
+    headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
+    return problem_response(UnavailableError("the database does not answer now; try again", headers=headers))
 
 
 async def _answer_nobody(_request: Request, _error: Exception) -> Response:

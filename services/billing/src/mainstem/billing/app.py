@@ -12,7 +12,7 @@ from mainstem.billing.settings import Settings
 from mainstem.billing.shop import open_shop
 from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
-from mainstem.common.database import open_pool
+from mainstem.common.database import REQUEST_SECONDS, open_pool
 from mainstem.common.health import database_check, redis_check, require_schema
 from mainstem.common.identity import open_verifier
 from mainstem.common.jobs import open_waker
@@ -33,7 +33,7 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     clock = open_clock(settings.clock_file)
     async with (
-        open_pool(settings.database_url.get_secret_value(), name=SERVICE) as pool,
+        open_pool(settings.database_url.get_secret_value(), name=SERVICE, seconds=REQUEST_SECONDS) as pool,
         open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
         open_waker(redis_url) as waker,
         open_shop(settings, pool, clock, waker) as shop,

@@ -8,7 +8,7 @@ from functools import partial
 from starlette.applications import Starlette
 
 from mainstem.common import telemetry
-from mainstem.common.database import open_pool
+from mainstem.common.database import REQUEST_SECONDS, open_pool
 from mainstem.common.health import database_check, require_schema
 from mainstem.common.settings import SettingsError
 from mainstem.common.web import build_app
@@ -56,7 +56,9 @@ async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> As
     """Open what the endpoints need, and close it at the end."""
     upstreams = {name: url for name, url in settings.upstreams.items() if url is not None}
     async with (
-        open_pool(settings.database_url.get_secret_value(), name=SERVICE) as database,
+        open_pool(
+            settings.database_url.get_secret_value(), name=SERVICE, seconds=REQUEST_SECONDS
+        ) as database,
         open_proxy(upstreams, circuit_seconds=settings.circuit_seconds) as proxy,
     ):
         await require_schema(database)

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
-from mainstem.common.database import open_database
+from mainstem.common.database import REQUEST_SECONDS, open_database
 from mainstem.common.health import database_check, redis_check, require_schema
 from mainstem.common.identity import open_verifier
 from mainstem.common.jobs import open_waker
@@ -31,7 +31,9 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
     """Open what the endpoints need, and close it at the end."""
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     async with (
-        open_database(settings.database_url.get_secret_value(), name=SERVICE) as database,
+        open_database(
+            settings.database_url.get_secret_value(), name=SERVICE, seconds=REQUEST_SECONDS
+        ) as database,
         open_waker(redis_url) as waker,
         open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
     ):

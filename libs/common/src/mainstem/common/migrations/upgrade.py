@@ -3,9 +3,9 @@
 from alembic import command
 from alembic.config import Config
 from sqlalchemy import Connection, text
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mainstem.common.database import driver_url, plain
+from mainstem.common.database import create_engine, plain
 from mainstem.common.migrations import grants
 from mainstem.common.migrations.version import OLDEST_READER, VERSION, SchemaVersionError, find_state
 from mainstem.common.models import SCHEMAS
@@ -21,7 +21,7 @@ async def upgrade(url: str) -> int:
     Raises:
         SchemaVersionError: the database is too new for this package.
     """
-    engine = create_async_engine(driver_url(url))
+    engine = create_engine(url)
     try:
         async with engine.begin() as connection:
             await connection.execute(text(LOCK))
