@@ -10,9 +10,9 @@ from serving import serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
 
 from mainstem.common.errors import PROBLEM
+from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.web import State, build_app
 
 TEMPORARY = (
@@ -43,6 +43,10 @@ OURS = (
 ERRORS = {f"{type(one).__module__}.{type(one).__name__}": one for one in (*TEMPORARY, *OURS)}
 
 
+FAIL = Endpoint("GET", "/{name}", answers={200: "never"}, public=True)
+
+
+@FAIL.handler
 async def fail(request: Request) -> Response:
     raise ERRORS[request.path_params["name"]]
 
@@ -53,7 +57,7 @@ async def http() -> AsyncIterator[httpx.AsyncClient]:
     async def lifespan(_app: Starlette) -> AsyncIterator[State]:
         yield {"identity": None, "checks": {}}
 
-    app = build_app("test", routes=[Route("/{name}", fail)], lifespan=lifespan)
+    app = build_app("test", endpoints=[FAIL], lifespan=lifespan)
     async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
         yield client
 

@@ -23,7 +23,8 @@ class Grouped(Generic[One, Answer]):
         act: answers for a group, in the group's order. What it does runs in the context in which this was
             made, not in that of whoever comes first.
         most: how many make a group at most.
-        is_own: whether an error may be the fault of one of the group: then each is asked for alone.
+        is_own: whether an error may be the fault of one of the group: then its halves are tried, and theirs,
+            until only the one at fault fails.
     """
 
     def __init__(
@@ -70,8 +71,9 @@ class Grouped(Generic[One, Answer]):
             answers = await self._act([one for one, _ in group])
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the callers', who wait for it
             if len(group) > 1 and self._is_own(error):
-                for alone in group:
-                    await self._answer([alone])
+                half = len(group) // 2
+                await self._answer(group[:half])
+                await self._answer(group[half:])
             else:
                 _settle(group, error)
         except asyncio.CancelledError:

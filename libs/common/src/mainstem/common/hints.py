@@ -14,6 +14,7 @@ from uuid_utils import uuid7
 
 from mainstem.common import telemetry
 from mainstem.common.database import Connection, Transactions
+from mainstem.common.texts import check
 
 HINT = "mainstem.hint"
 """The type of these events; no provider has it."""
@@ -63,7 +64,12 @@ async def write(connection: Connection, hints: Sequence[Hint], now: datetime) ->
     """Record hints in the caller's transaction; whoever commits wakes ingest.
 
     Each call records new ones: what was fetched for an older hint may be older than what is hinted at.
+
+    Raises:
+        BadRequestError: an account, a type or an id is too long, or cannot be stored.
     """
+    for one in hints:
+        check(account=one.account, object_type=one.object_type, object_id=one.object_id)
     written = [Written(one.provider, one.account, f"{PREFIX}{uuid7()}") for one in hints]
     rows = [
         (*_key(key), one.object_type, one.object_id, one.livemode)

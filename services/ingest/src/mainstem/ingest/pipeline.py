@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanKind
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import DATABASE_ERRORS, Connection, Transactions
+from mainstem.common.faults import is_away, is_data_error
 from mainstem.common.lease import Lease, LeaseLostError
 from mainstem.ingest import inbox
 from mainstem.ingest.commit import Commit, MovedError
@@ -27,13 +28,6 @@ ATTEMPTS = 4
 """How often a transaction is begun that Postgres ended for the sake of another one."""
 
 CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, MovedError)
-DATA = (
-    asyncpg.DataError,
-    asyncpg.IntegrityConstraintViolationError,
-    asyncpg.CardinalityViolationError,
-    asyncpg.ProgramLimitExceededError,
-)
-"""What Postgres says of a value; everything else that it says is not an event's fault."""
 OUTSIDE = DATABASE_ERRORS
 
 log = structlog.get_logger()
@@ -139,11 +133,11 @@ class Pipeline:
         except CONTENDED as error:
             return _failures(readings, error, is_own=False)
         except Exception as error:
-            if not _is_own(error):
+            if is_away(error):
                 raise
             objects = _by_object(readings)
             if len(objects) == 1:
-                return _failures(readings, error, is_own=True)
+                return _failures(readings, error, is_own=_is_own(error))
             return [failure for one in objects for failure in await self._write(lease, one)]
         return []
 
@@ -193,8 +187,7 @@ def _is_own(error: Exception) -> bool:
 
     An error of ours counts as the event's too: nothing else keeps it from being in the way for ever.
     """
-    # What asyncpg itself says of a value is a ValueError, beside being about its use.
-    return isinstance(error, (*DATA, ValueError)) or not isinstance(error, OUTSIDE)
+    return is_data_error(error) or not isinstance(error, OUTSIDE)
 
 
 def _by_object(readings: Sequence[Reading]) -> list[list[Reading]]:

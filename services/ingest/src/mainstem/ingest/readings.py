@@ -9,6 +9,7 @@ from mainstem.ingest.inbox import Event
 from mainstem.ingest.providers.protocol import FetchError, PayloadError, RefusedError, Snapshot, Version
 from mainstem.ingest.providers.stripe_events import canonical
 
+LONGEST_REASON = 300
 EMBEDDED_RANK = -1
 """A copy inside another object is older than the object's own events of that second."""
 
@@ -94,8 +95,12 @@ def _content_hash(body: bytes) -> bytes:
 
 
 def explain(error: Exception) -> str:
-    """Return why an event came to nothing; what is not ours is only named: it may quote a value."""
+    """Return why an event came to nothing; what is not ours is only named: it may quote a value.
+
+    The text can be stored whatever the event holds: reasons of several events are stored at once.
+    """
     if isinstance(error, PayloadError | FetchError | RefusedError):
-        return error.detail
+        text = error.detail[:LONGEST_REASON]
+        return "".join(letter if letter.isprintable() else "�" for letter in text)
     state = getattr(error, "sqlstate", None)
     return type(error).__name__ if state is None else f"{type(error).__name__} ({state})"

@@ -9,13 +9,13 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-import asyncpg
 import structlog
 
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import Statements
 from mainstem.common.errors import BadRequestError, MainstemError, UnavailableError
+from mainstem.common.faults import is_away, is_data_error
 from mainstem.common.inbox import NewEvent, insert
 
 GROUP = 500
@@ -23,10 +23,8 @@ GROUP = 500
 WAITING_BYTES = 64 * 1024 * 1024
 """How much may wait for its commit; what comes beyond that is sent away, to come again."""
 COMMIT_SECONDS = 10.0
+"""Longest wait of a caller for the commit of its event."""
 RETRY_AFTER_SECONDS = 5
-
-BAD_DATA = (asyncpg.DataError, ValueError)
-"""What Postgres, or asyncpg on the way to it, says of a value that cannot be stored."""
 
 log = structlog.get_logger()
 recorded = telemetry.meter().create_counter(
@@ -55,14 +53,18 @@ class Recorder:
 
         Raises:
             BadRequestError: the event holds something that cannot be stored.
-            UnavailableError: it could not be stored now.
+            UnavailableError: it could not be stored now, or not in ten seconds.
         """
         if self._waiting_bytes + len(event.body) > WAITING_BYTES:
             raise _unavailable("too much is waiting to be stored")
         waiting = _Waiting(event, asyncio.get_running_loop().create_future())
         self._waiting_bytes += len(event.body)
         self._queue.put_nowait(waiting)
-        await waiting.stored
+        try:
+            async with asyncio.timeout(COMMIT_SECONDS):
+                await waiting.stored
+        except TimeoutError:
+            raise _unavailable("the event was not stored in time") from None
 
     async def run(self) -> None:
         """Store what comes, until cancelled; whoever waits then is told to come again."""
@@ -83,24 +85,28 @@ class Recorder:
         return [self._queue.get_nowait() for _ in range(number)]
 
     async def _store_group(self, group: Sequence[_Waiting]) -> None:
-        """Store the group in one commit, or, if one of its events will not go in, each in its own."""
-        error = await self._store(group)
-        if isinstance(error, BadRequestError) and len(group) > 1:
-            for waiting in group:
-                _settle([waiting], await self._store([waiting]))
-        else:
-            _settle(group, error)
+        """Store the group in one commit; if one of its events will not go in, all but that one.
 
-    async def _store(self, group: Sequence[_Waiting]) -> MainstemError | None:
+        Halves are tried, and halves of those: few commits for one event at fault among hundreds.
+        """
+        error = await self._store(group)
+        if error is not None and len(group) > 1 and not is_away(error):
+            half = len(group) // 2
+            await self._store_group(group[:half])
+            await self._store_group(group[half:])
+        else:
+            _settle(group, None if error is None else _answer(error))
+
+    async def _store(self, group: Sequence[_Waiting]) -> Exception | None:
         """Commit the events; return why not, if not."""
         try:
             to_do = await self._commit([waiting.event for waiting in group])
-        except BAD_DATA as error:
-            log.warning("event.refused", error=type(error).__name__, events=len(group))
-            return BadRequestError("the event holds something that cannot be stored")
         except Exception as error:  # noqa: BLE001 -- whatever went wrong, nothing is stored and the writer lives on
-            log.warning("events.record_failed", error=type(error).__name__, events=len(group))
-            return _unavailable("the event could not be stored now")
+            if is_data_error(error):
+                log.warning("event.refused", error=type(error).__name__, events=len(group))
+            else:
+                log.warning("events.record_failed", error=type(error).__name__, events=len(group))
+            return error
         recorded.add(len(group))
         if to_do:
             self._wake()
@@ -109,7 +115,7 @@ class Recorder:
     async def _commit(self, events: Sequence[NewEvent]) -> int:
         """Store the events; return how many there are to work on."""
         with telemetry.span_for("record", (event.traceparent for event in events), events=len(events)):
-            async with asyncio.timeout(COMMIT_SECONDS), self._database.statement() as connection:
+            async with self._database.statement() as connection:
                 return await insert(connection, events, self._clock.now())
 
 
@@ -136,6 +142,12 @@ def _settle(group: Sequence[_Waiting], error: MainstemError | None) -> None:
             waiting.stored.set_result(None)
         else:
             waiting.stored.set_exception(error)
+
+
+def _answer(error: Exception) -> MainstemError:
+    if is_data_error(error):
+        return BadRequestError("the event holds something that cannot be stored")
+    return _unavailable("the event could not be stored now")
 
 
 def _unavailable(detail: str) -> UnavailableError:

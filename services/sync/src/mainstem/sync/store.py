@@ -3,11 +3,10 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-import asyncpg
-
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import DATABASE_ERRORS, Connection, Connections
+from mainstem.common.database import Connection, Connections
+from mainstem.common.faults import is_away
 from mainstem.common.grouping import Grouped
 from mainstem.common.lease import Lease
 from mainstem.sync import deliveries, loading
@@ -83,17 +82,9 @@ class Store:
                 async with self._database.statement() as connection:
                     return await act(connection, [one for one, _ in group])
 
-        return Grouped(run, is_own=_is_own)
+        # Whatever Postgres says of a group, one row alone may pass: it closes no deadlock, for one.
+        return Grouped(run, is_own=lambda error: not is_away(error))
 
 
 async def _read(connection: Connection, claimed: Sequence[Claimed]) -> list[str]:
     return await loading.read(connection, [one.contact_id for one in claimed])
-
-
-def _is_own(error: Exception) -> bool:
-    """Whether each is to be tried alone: one has a value that cannot be stored, or a circle was waited in.
-
-    One row alone closes no circle.
-    """
-    is_alone = isinstance(error, (asyncpg.DataError, asyncpg.DeadlockDetectedError, ValueError))
-    return is_alone or not isinstance(error, DATABASE_ERRORS)

@@ -4,7 +4,6 @@ They are what CTMS takes at `/stripe`: the fields that its mirror has are demand
 What it crashed on is refused here, but for what any reader would take: a price without `recurring`.
 """
 
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -14,6 +13,7 @@ from msgspec import Meta
 
 from mainstem.common.errors import BadRequestError, MainstemError
 from mainstem.common.http.bodies import parse
+from mainstem.common.texts import check_length
 from mainstem.ingest.providers.protocol import PayloadError, Snapshot
 from mainstem.ingest.providers.stripe_rows import lone_item, snapshot
 from mainstem.ingest.providers.stripe_shapes import Amount, Count, Id, Seconds
@@ -177,7 +177,7 @@ def read_bare(body: bytes) -> Bare:
     """Return what a bare object is; it can be read as rows, and stored.
 
     Raises:
-        BadRequestError: it cannot; the text is CTMS's.
+        BadRequestError: it cannot; the text is CTMS's, but for an id that is too long.
     """
     about = _recognized(body)
     kind = about["object"]
@@ -188,6 +188,7 @@ def read_bare(body: bytes) -> Bare:
     root = (kind, rows.id) if kind != "subscription_item" else ("subscription", about["subscription"])
     if not rows.id or not root[1] or _NUL.search(body):
         raise BadRequestError(UNREADABLE)
+    check_length(id=rows.id, subscription=root[1])
     livemode = about.get("livemode")
     return Bare(kind, root, livemode if isinstance(livemode, bool) else None)
 

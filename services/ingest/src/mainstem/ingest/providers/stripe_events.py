@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mainstem.common.errors import BadRequestError
+from mainstem.common.texts import UNSTORABLE, check, check_length
 from mainstem.ingest.providers.protocol import Envelope, PayloadError, Signed, Snapshot
 from mainstem.ingest.providers.stripe_rows import snapshot
 from mainstem.ingest.providers.stripe_shapes import END_OF_TIME, Seconds
@@ -68,7 +69,8 @@ def read_envelope(body: bytes) -> Envelope:
     """Return what the door needs of an event.
 
     Raises:
-        BadRequestError: it is not a JSON object with an id and a type, or what it is stored by has a NUL.
+        BadRequestError: it is not a JSON object with an id and a type, or one of the texts that it is
+            stored by is too long, or holds a NUL.
     """
     try:
         event = _read_event(body)
@@ -76,9 +78,10 @@ def read_envelope(body: bytes) -> Envelope:
         event = _read_oddity(body)
     if not event.id or not event.type:
         raise BadRequestError("the event has no id, or no type")
-    names = (event.id, event.type, event.account, event.data.object.id, event.data.object.object)
-    if not all(_is_storable(name) for name in names):
-        raise BadRequestError("an id or a type of the event cannot be stored")
+    about = event.data.object
+    check(event_id=event.id, type=event.type, account=event.account)
+    check(object_id=about.id, object_type=about.object)
+    check_length(api_version=event.api_version)
     return _envelope(event)
 
 
@@ -132,7 +135,7 @@ def _envelope(event: _Event) -> Envelope:
         object_type=family or kind,
         object_id=object_id or None,
         created=None if created is None else datetime.fromtimestamp(created, UTC),
-        api_version=event.api_version if _is_storable(event.api_version) else None,
+        api_version=None if UNSTORABLE.search(event.api_version or "") else event.api_version,
         livemode=event.livemode,
         # An upcoming invoice, for one, has no id: there is nothing to fetch or to mirror.
         is_known=family is not None and bool(object_id),
@@ -171,8 +174,3 @@ def _dict(value: dict[str, Any], name: str) -> dict[str, Any]:
 def _typed(value: dict[str, Any], name: str, kind: type) -> Any:
     member = value.get(name)
     return member if isinstance(member, kind) else None
-
-
-def _is_storable(text: str | None) -> bool:
-    """Whether Postgres takes the text: it has no NUL, and no half of a surrogate pair."""
-    return text is None or ("\0" not in text and not any("\ud800" <= letter <= "\udfff" for letter in text))
