@@ -38,7 +38,7 @@ OURS = (
     asyncpg.DataError("a secret in a text"),
     asyncpg.UniqueViolationError(),
     asyncpg.ProgramLimitExceededError(),
-    asyncpg.exceptions._base.DataError("a secret in a text"),  # noqa: SLF001 -- hidden by Postgres' own of that name
+    asyncpg.exceptions._base.DataError("a secret in a text"),
 )
 ERRORS = {f"{type(one).__module__}.{type(one).__name__}": one for one in (*TEMPORARY, *OURS)}
 

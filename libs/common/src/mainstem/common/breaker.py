@@ -22,16 +22,34 @@ class CircuitOpenError(UnavailableError):
 
 
 class Breaker:
-    """Stops asking a service that fails: open after some failures in a row, one trial after a while."""
+    """Stops asking a service that fails: open after some failures in a row, one trial after a while.
+
+    Args:
+        name: the service, in metrics and logs.
+        failures_to_open: failures in a row.
+        open_seconds: time from one trial to the next.
+        about: further fields of the log, where a service has one breaker for each of many.
+    """
 
     def __init__(
-        self, name: str, *, failures_to_open: int = FAILURES_TO_OPEN, open_seconds: float = OPEN_SECONDS
+        self,
+        name: str,
+        *,
+        failures_to_open: int = FAILURES_TO_OPEN,
+        open_seconds: float = OPEN_SECONDS,
+        **about: str,
     ) -> None:
         self._name = name
+        self._about = about
         self._failures_to_open = failures_to_open
         self._open_seconds = open_seconds
         self._failures = 0
         self._next_trial = 0.0
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether the last answer was a failure."""
+        return self._failures > 0
 
     @property
     def is_open(self) -> bool:
@@ -64,8 +82,8 @@ class Breaker:
             return
         open_circuits.add(-1 if was_open else 1, {"outside": self._name})
         if was_open:
-            log.info("circuit.closed", outside=self._name)
+            log.info("circuit.closed", outside=self._name, **self._about)
         else:
             # Set here alone: an answer that was long on its way must not put the next trial off.
             self._next_trial = time.monotonic() + self._open_seconds
-            log.warning("circuit.opened", outside=self._name, failures=self._failures)
+            log.warning("circuit.opened", outside=self._name, failures=self._failures, **self._about)

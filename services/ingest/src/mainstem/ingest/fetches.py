@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,16 +11,25 @@ from mainstem.common import telemetry
 from mainstem.common.database import Transactions
 from mainstem.common.hints import HINT
 from mainstem.ingest.inbox import Event, Failure, Queue
-from mainstem.ingest.providers.protocol import FetchError, PayloadError, Reader, Snapshot, Version
+from mainstem.ingest.providers.protocol import (
+    FetchError,
+    PayloadError,
+    Reader,
+    RefusedError,
+    Snapshot,
+    Version,
+)
 from mainstem.ingest.providers.stripe_bare import is_bare
 from mainstem.ingest.providers.stripe_events import read_signed
 from mainstem.ingest.providers.stripe_rows import gone, snapshot
 from mainstem.ingest.readings import Change, Reading, Revision, explain, fetched_revision, signed_revision
+from mainstem.ingest.shares import Share, Shares
 
 AS_OF = "SELECT clock_timestamp()"
 FETCH_SECONDS = 10
 """What one fetch may take, by the reader's promise."""
 
+NOT_ASKED = "not fetched: the account's fetches before it failed"
 NOT_OURS = "the object is not there, for a key that does not answer for the event's livemode"
 
 _Object = tuple[str, str, str]
@@ -52,12 +62,23 @@ class FetchSource:
         concurrency: int,
         limit: int,
     ) -> None:
-        self.queue = Queue(provider, sorted(epochs))
+        self.queue = Queue(provider, epochs.keys())
         self.limit = limit
         self._epochs = epochs
         self._readers = readers
         self._database = database
-        self._permits = asyncio.Semaphore(concurrency)
+        self._shares = Shares(provider, concurrency)
+
+    def room(self, account: str) -> int:
+        """Return how many events of an account to claim: few or none, while it does not answer."""
+        return self._shares.room(account, self.limit)
+
+    def apart(self, events: Sequence[Event]) -> list[list[Event]]:
+        """Return the events that go together: each account's, since any may be slow."""
+        accounts: dict[str, list[Event]] = defaultdict(list)
+        for event in events:
+            accounts[event.account].append(event)
+        return list(accounts.values())
 
     async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
         """Return what the provider says of the events' objects, and which events came to nothing.
@@ -71,7 +92,10 @@ class FetchSource:
         for hint in hints:
             event = hint.event
             objects[event.account, event.object_type, event.object_id].append(hint)
-        found = await asyncio.gather(*(self._read(one, of, as_of) for one, of in objects.items()))
+        with ExitStack() as shares:
+            for account in {event.account for event in events}:
+                shares.enter_context(self._shares.of(account))
+            found = await asyncio.gather(*(self._read(one, of, as_of) for one, of in objects.items()))
         readings = [reading for some, _ in found for reading in some]
         return readings, [*failures, *(failure for _, some in found for failure in some)]
 
@@ -100,9 +124,31 @@ class FetchSource:
     async def _fetch(self, one: _Object, hints: Sequence[_Hint]) -> bytes | None:
         account, kind, object_id = one
         causes = [hint.event.traceparent for hint in hints]
-        with telemetry.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)):
-            async with self._permits:
-                return await self._readers[account].fetch(kind, object_id)
+        with (
+            telemetry.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)),
+            self._shares.of(account) as share,
+        ):
+            return await self._ask(share, account, kind, object_id)
+
+    async def _ask(self, share: Share, account: str, kind: str, object_id: str) -> bytes | None:
+        """Fetch under a permit of the account's, and count the answer: any answer about an object is one.
+
+        Raises:
+            FetchError: also when the account stopped answering while this waited.
+        """
+        async with share.permits:
+            if share.is_closed:
+                raise FetchError(NOT_ASKED)
+            try:
+                found = await self._readers[account].fetch(kind, object_id)
+            except (FetchError, OSError):
+                share.breaker.record(ok=False)
+                raise
+            except RefusedError:
+                share.breaker.record(ok=True)
+                raise
+            share.breaker.record(ok=True)
+            return found
 
     def _answered(self, account: str, hints: Sequence[_Hint], *, is_known: bool) -> Sequence[_Hint]:
         """Return the events that the account's key answers for.

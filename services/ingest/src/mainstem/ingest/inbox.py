@@ -1,6 +1,7 @@
 """The inbox's working side: claiming events, settling them, retries and dead letters."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -11,24 +12,75 @@ from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_d
 SUSPICIOUS_CLAIMS = 3
 """How often an event may be claimed without a word of what became of it, before it runs alone."""
 
+
+WALK_STEPS = 200
+"""How many accounts with open events one statement looks at."""
+MOST_WALKS = 5
+"""How many such statements a claim makes; the next claim goes on where it ended."""
+
+_OPEN = "status = 'received' AND provider = $1 AND failures {failures} 0"
+_NEXT = f"""(
+  SELECT min(account) FROM (
+    SELECT * FROM (SELECT account FROM inbox.event WHERE {_OPEN.format(failures="=")} AND account > {{after}}
+                   ORDER BY account LIMIT 1) AS live
+    UNION ALL
+    SELECT * FROM (SELECT account FROM inbox.event WHERE {_OPEN.format(failures=">")} AND account > {{after}}
+                   ORDER BY account LIMIT 1) AS retry
+  ) AS next
+)"""  # noqa: S608 -- constants of this module
+_UNHELD = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
+_DUE = f"""{{open}} AND account = {{account}} AND due_at <= $2
+    AND {_UNHELD}
+    AND claims - failures {{condition}} {SUSPICIOUS_CLAIMS}"""
+
+
+def _due(failures: str, account: str, condition: str) -> str:
+    return _DUE.format(open=_OPEN.format(failures=failures), account=account, condition=condition)
+
+
+# From account to account by the index, and never over the events of one.
+WALK = f"""
+WITH RECURSIVE walk (account, step) AS (
+  SELECT {_NEXT.format(after="$3::varchar")}, 1
+  UNION ALL
+  SELECT {_NEXT.format(after="walk.account")}, step + 1 FROM walk
+  WHERE account IS NOT NULL AND step < {WALK_STEPS} AND ($4::varchar IS NULL OR account < $4)
+)
+SELECT account, EXISTS (SELECT FROM inbox.event WHERE {_due("=", "walk.account", "<")})
+  OR EXISTS (SELECT FROM inbox.event WHERE {_due(">", "walk.account", "<")}) AS is_due
+FROM walk WHERE account IS NOT NULL AND ($4::varchar IS NULL OR account <= $4)
+ORDER BY step
+"""  # noqa: S608 -- constants of this module
+
 _CLAIM = """
 WITH due AS MATERIALIZED (
-  SELECT id FROM inbox.event
-  WHERE status = 'received' AND provider = $4 AND account = ANY($5::varchar[]) AND due_at <= $6
-    AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
-    AND claims - failures {condition} {claims}
-  ORDER BY failures, due_at, id
-  LIMIT $7
-  FOR UPDATE SKIP LOCKED
+  SELECT due.id FROM unnest($3::varchar[], $4::integer[]) AS turn (account, room)
+  CROSS JOIN LATERAL (
+    SELECT * FROM (SELECT id FROM inbox.event WHERE {live}
+                   ORDER BY due_at, id LIMIT turn.room FOR UPDATE SKIP LOCKED) AS live
+    UNION ALL
+    SELECT * FROM (SELECT id FROM inbox.event WHERE {retry}
+                   ORDER BY due_at, id LIMIT turn.room FOR UPDATE SKIP LOCKED) AS retry
+    LIMIT turn.room
+  ) AS due
 )
 UPDATE inbox.event AS event
-SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1
+SET lease_owner = $5, lease_token = $6, lease_expires_at = clock_timestamp() + $7, claims = claims + 1
 WHERE id = ANY(ARRAY(SELECT id FROM due))
 RETURNING id, account, event_id, type, object_type, object_id, created, livemode, body, traceparent,
   recorded_at, failures
 """
-CLAIM = _CLAIM.format(condition="<", claims=SUSPICIOUS_CLAIMS)
-CLAIM_SUSPECT = _CLAIM.format(condition=">=", claims=SUSPICIOUS_CLAIMS)
+# Of each account live events go before retries: the parts of a UNION ALL are read one after the other.
+CLAIM = _CLAIM.format(live=_due("=", "turn.account", "<"), retry=_due(">", "turn.account", "<"))
+CLAIM_SUSPECT = _CLAIM.format(live=_due("=", "turn.account", ">="), retry=_due(">", "turn.account", ">="))
+
+SUSPECTS = f"""
+SELECT account FROM inbox.event
+WHERE status = 'received' AND provider = $1 AND due_at <= $2
+  AND {_UNHELD}
+  AND claims - failures >= {SUSPICIOUS_CLAIMS}
+ORDER BY due_at, id LIMIT {WALK_STEPS}
+"""  # noqa: S608 -- constants of this module
 
 _FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
 _HELD = "id = ANY($1::bigint[]) AND lease_token = $2 AND status = 'received'"
@@ -86,30 +138,86 @@ class Failure:
     is_own: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Queue:
-    """Whose events are claimed: those of some accounts at one provider."""
+    """Events of some accounts at one provider, claimed by turns.
+
+    `last` is the account whose turn was the last one: a claim goes on after it. `is_long` says that the last
+    claim left events of some account behind.
+    """
 
     provider: str
-    accounts: Sequence[str]
+    accounts: Collection[str]
+    last: str = ""
+    is_long: bool = False
 
 
-async def claim(connection: Connection, lease: Lease, queue: Queue, now: datetime, limit: int) -> list[Event]:
-    """Take up to `limit` events that are due; new ones before retries, each by order of recording."""
-    return await _claim(connection, CLAIM, lease, queue, now, limit)
+async def claim(
+    connection: Connection,
+    lease: Lease,
+    queue: Queue,
+    now: datetime,
+    limit: int,
+    *,
+    room: Callable[[str], int] | None = None,
+) -> list[Event]:
+    """Take up to `limit` events that are due, as many of each account; return them by order of recording.
+
+    Of an account new events go before retries, each by order of recording. `room` says how many events of an
+    account may be taken; it is called for accounts that have something due, and those with room get a turn.
+    """
+    await connection.execute(IN_ORDER)
+    turns = await _turns(connection, queue, now, limit, room or (lambda _: limit))
+    share = limit // max(1, len(turns))
+    rooms = [min(share, most) for most in turns.values()]
+    events = await _claim(connection, CLAIM, lease, queue, now, list(turns), rooms) if turns else []
+    queue.is_long = share in Counter(event.account for event in events).values()
+    return events
 
 
-async def claim_suspect(connection: Connection, lease: Lease, queue: Queue, now: datetime) -> list[Event]:
+async def claim_suspect(
+    connection: Connection,
+    lease: Lease,
+    queue: Queue,
+    now: datetime,
+    *,
+    room: Callable[[str], int] = lambda _: 1,
+) -> list[Event]:
     """Take one event whose claims came to nothing again and again: it may be what ends its workers."""
-    return await _claim(connection, CLAIM_SUSPECT, lease, queue, now, 1)
+    await connection.execute(IN_ORDER)
+    suspects = (row["account"] for row in await connection.fetch(SUSPECTS, queue.provider, now))
+    turn = next((one for one in suspects if one in queue.accounts and room(one) > 0), None)
+    return [] if turn is None else await _claim(connection, CLAIM_SUSPECT, lease, queue, now, [turn], [1])
+
+
+async def _turns(
+    connection: Connection, queue: Queue, now: datetime, limit: int, room: Callable[[str], int]
+) -> dict[str, int]:
+    """Return the next accounts, after the last one, that have something due and room, with their room."""
+    turns: dict[str, int] = {}
+    start = after = queue.last
+    until: str | None = None
+    for _ in range(MOST_WALKS):
+        rows = await connection.fetch(WALK, queue.provider, now, after, until)
+        for row in rows:
+            queue.last = after = row["account"]
+            if row["is_due"] and after in queue.accounts and (most := room(after)) > 0:
+                turns[after] = most
+                if len(turns) == limit:
+                    return turns
+        if len(rows) < WALK_STEPS:
+            # The end of the accounts, or of the circle: what came before the start has its turn now.
+            if until is not None or start == "":
+                break
+            after, until = "", start
+    return turns
 
 
 async def _claim(
-    connection: Connection, statement: str, lease: Lease, queue: Queue, *values: Any
+    connection: Connection, statement: str, lease: Lease, queue: Queue, now: datetime, *values: Any
 ) -> list[Event]:
-    await connection.execute(IN_ORDER)
     rows = await connection.fetch(
-        statement, lease.owner, lease.token, lease.duration, queue.provider, list(queue.accounts), *values
+        statement, queue.provider, now, *values, lease.owner, lease.token, lease.duration
     )
     return sorted((Event(**row) for row in rows), key=lambda event: event.id)
 

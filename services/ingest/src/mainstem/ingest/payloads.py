@@ -18,8 +18,16 @@ class PayloadSource:
     limit = BATCH
 
     def __init__(self, provider: str, epochs: Mapping[str, int]) -> None:
-        self.queue = Queue(provider, sorted(epochs))
+        self.queue = Queue(provider, epochs.keys())
         self._epochs = epochs
+
+    def room(self, _account: str) -> int:
+        """Return how many events of an account to claim: nothing but Postgres is waited for."""
+        return self.limit
+
+    def apart(self, events: Sequence[Event]) -> list[list[Event]]:
+        """Return the events that go together: all of them, by one commit."""
+        return [list(events)]
 
     async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
         """Return what the events say, and which of them cannot be read."""

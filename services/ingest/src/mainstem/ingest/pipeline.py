@@ -1,9 +1,11 @@
 """Stops 3 to 6 over claimed batches: read the events, write them in one commit, or find the culprit."""
 
+import asyncio
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Protocol
 
 import asyncpg
@@ -12,7 +14,7 @@ from opentelemetry.trace import SpanKind
 
 from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import DATABASE_ERRORS, Connection, Transactions
+from mainstem.common.database import DATABASE_ERRORS, Transactions
 from mainstem.common.faults import is_away, is_data_error
 from mainstem.common.lease import Lease, LeaseLostError
 from mainstem.ingest import inbox
@@ -24,6 +26,8 @@ LEASE_SECONDS = 60.0
 SUSPECT_SECONDS = 1.0
 BUSY_SUSPECT_SECONDS = 30.0
 """How often to look for an event that may end workers; while there is a backlog, that reads all of it."""
+AHEAD = 10
+"""How many batches' events may be under way at once, where slow accounts are not waited for."""
 ATTEMPTS = 4
 """How often a transaction is begun that Postgres ended for the sake of another one."""
 
@@ -46,6 +50,14 @@ class Source(Protocol):
 
     queue: Queue
     limit: int
+
+    def room(self, account: str) -> int:
+        """Return how many events of an account to claim now; a call may be the only trial for a while."""
+        ...
+
+    def apart(self, events: Sequence[Event]) -> list[list[Event]]:
+        """Return the events that are read and settled together, those apart that may be slow."""
+        ...
 
     async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
         """Return what the events say, and which of them cannot be read."""
@@ -73,6 +85,7 @@ class Pipeline:
         clock: Clock,
         terms: Terms,
         wake_sync: Callable[[], None],
+        on_free: Callable[[], None] = lambda: None,
     ) -> None:
         self._source = source
         self._commit = commit
@@ -80,36 +93,94 @@ class Pipeline:
         self._clock = clock
         self._terms = terms
         self._wake_sync = wake_sync
+        self._on_free = on_free
         self._suspected_at = -BUSY_SUSPECT_SECONDS
+        self._running: dict[asyncio.Task[None], Sequence[Event]] = {}
+        self._busy: set[str] = set()
+        self._error: BaseException | None = None
+
+    @property
+    def limit(self) -> int:
+        """How many events a batch has at most."""
+        return self._source.limit
 
     async def work(self) -> int:
         """Claim a batch and work it off, then one event that may be what ends workers; return how many."""
-        claimed = await self._batch(self._claim)
-        seconds = SUSPECT_SECONDS if claimed < self._source.limit else BUSY_SUSPECT_SECONDS
-        if time.monotonic() >= self._suspected_at + seconds:
-            self._suspected_at = time.monotonic()
-            claimed += await self._batch(self._claim_suspect)
-        return claimed
+        claimed = await self._start()
+        await self.finish()
+        return claimed + await self._suspect()
 
-    async def _claim(self, connection: Connection, lease: Lease) -> list[Event]:
-        return await inbox.claim(connection, lease, self._source.queue, self._clock.now(), self._source.limit)
+    async def start(self) -> int:
+        """Do as `work` does, but return before the batch is done: a slow account keeps no other one waiting.
 
-    async def _claim_suspect(self, connection: Connection, lease: Lease) -> list[Event]:
-        return await inbox.claim_suspect(connection, lease, self._source.queue, self._clock.now())
+        An account is not claimed again until its part of a batch is done; then `on_free` is called. An error
+        of a batch is raised by a later call.
+        """
+        return await self._start() + await self._suspect()
 
-    async def _batch(self, claim: Callable[[Connection, Lease], Awaitable[list[Event]]]) -> int:
+    async def finish(self, seconds: float | None = None) -> None:
+        """Wait for what is under way, at most so long; the rest is cancelled, and given back."""
+        tasks = set(self._running)
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._raise_error()
+
+    async def _start(self) -> int:
+        while sum(map(len, self._running.values())) >= AHEAD * self._source.limit:
+            await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
+        self._raise_error()
         lease, started_at = Lease(self._terms.owner, self._terms.lease_seconds), time.time_ns()
         async with self._database.transaction() as connection:
-            events = await claim(connection, lease)
-        if events:
-            causes = [event.traceparent for event in events]
-            with telemetry.span_for(
-                "process", causes, kind=SpanKind.CONSUMER, started_at=started_at, events=len(events)
-            ):
-                await self._work_off(lease, events)
+            queue, limit = self._source.queue, self._source.limit
+            events = await inbox.claim(connection, lease, queue, self._clock.now(), limit, room=self._room)
+        for part in self._source.apart(events) if events else ():
+            task = asyncio.create_task(self._work_off(lease, part, started_at))
+            self._running[task] = part
+            self._busy |= {event.account for event in part}
+            task.add_done_callback(self._ended)
         return len(events)
 
-    async def _work_off(self, lease: Lease, events: Sequence[Event]) -> None:
+    def _room(self, account: str) -> int:
+        return 0 if account in self._busy else self._source.room(account)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._busy -= {event.account for event in self._running.pop(task)}
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._error = error
+        self._on_free()
+
+    def _raise_error(self) -> None:
+        """Raise what the latest batch that failed raised, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    async def _suspect(self) -> int:
+        """Work off one event that may be what ends workers, with nothing else under way."""
+        seconds = BUSY_SUSPECT_SECONDS if self._source.queue.is_long else SUSPECT_SECONDS
+        if time.monotonic() < self._suspected_at + seconds:
+            return 0
+        self._suspected_at = time.monotonic()
+        lease, started_at = Lease(self._terms.owner, self._terms.lease_seconds), time.time_ns()
+        async with self._database.transaction() as connection:
+            queue, now = self._source.queue, self._clock.now()
+            events = await inbox.claim_suspect(connection, lease, queue, now, room=self._room)
+        if events:
+            await self.finish()
+            await self._work_off(lease, events, started_at)
+        return len(events)
+
+    async def _work_off(self, lease: Lease, events: Sequence[Event], started_at: int) -> None:
+        causes = [event.traceparent for event in events]
+        with telemetry.span_for(
+            "process", causes, kind=SpanKind.CONSUMER, started_at=started_at, events=len(events)
+        ):
+            await self._settle(lease, events)
+
+    async def _settle(self, lease: Lease, events: Sequence[Event]) -> None:
         try:
             readings, failures = await self._source.read(events)
             failures += await self._write(lease, readings)
@@ -118,12 +189,12 @@ class Pipeline:
             # Somebody else has them by now, and does them.
             lost.add(1)
             log.warning("lease.lost", events=len(events))
-        except OUTSIDE:
+        except (*OUTSIDE, asyncio.CancelledError):
             await self._give_back(lease, events)
             raise
 
     async def _write(self, lease: Lease, readings: Sequence[Reading]) -> list[Failure]:
-        """Write everything in one commit; if that cannot be, object by object. Return what could not."""
+        """Write everything in one commit; if that cannot be, its halves, and theirs. Return what failed."""
         if not readings:
             return []
         try:
@@ -138,7 +209,9 @@ class Pipeline:
             objects = _by_object(readings)
             if len(objects) == 1:
                 return _failures(readings, error, is_own=_is_own(error))
-            return [failure for one in objects for failure in await self._write(lease, one)]
+            half = len(objects) // 2
+            halves = [chain.from_iterable(objects[:half]), chain.from_iterable(objects[half:])]
+            return [failure for one in halves for failure in await self._write(lease, list(one))]
         return []
 
     async def _write_once(self, lease: Lease, readings: Sequence[Reading]) -> None:

@@ -1,6 +1,7 @@
 """Ingest's worker, put together: it claims events and works them off, beside its health and metrics."""
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -10,7 +11,7 @@ from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
 from mainstem.common.database import Pool, open_pool
 from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
-from mainstem.common.jobs import Drain, open_drains, open_waker
+from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
 from mainstem.common.owner import rule
 from mainstem.common.web import State, build_app
 from mainstem.ingest.accounts import Account, Mode, agree, stripe_accounts
@@ -24,6 +25,8 @@ from mainstem.ingest.providers.stripe import PROVIDER, open_readers
 from mainstem.ingest.settings import Settings
 
 SERVICE = "ingest"
+STOP_SECONDS = 10.0
+"""How long what is under way may take at the end; the rest is given back."""
 
 
 def build(settings: Settings) -> Starlette:
@@ -46,15 +49,50 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
             commit = Commit(PROVIDER, Owners(PROVIDER, rule(settings.owner_link)))
             terms = Terms(settings.instance, settings.failures_to_dead)
             wake_sync = partial(waker.wake, "sync")
+            running: list[DrainLoop] = []
+
+            def look() -> None:
+                for loop in running:
+                    loop.called.set()
+
             pipelines = {
-                name: Pipeline(source, commit, database=pool, clock=clock, terms=terms, wake_sync=wake_sync)
+                name: Pipeline(
+                    source,
+                    commit,
+                    database=pool,
+                    clock=clock,
+                    terms=terms,
+                    wake_sync=wake_sync,
+                    on_free=look,
+                )
                 for name, source in sources.items()
             }
-            drains = [Drain(name, one.work, sources[name].limit) for name, one in pipelines.items()]
-            drains.append(Drain("backlog", Backlog(pool, clock).work, 1))
-            async with open_drains(SERVICE, redis_url, drains, waker) as loops:
+            async with (
+                _ended(pipelines.values()),
+                open_drains(SERVICE, redis_url, _drains(pipelines, Backlog(pool, clock)), waker) as loops,
+            ):
+                running.extend(loops)
                 checks = {"database": database_check(pool), "redis": redis_check(waker)}
                 yield {"identity": None, "checks": checks | dict(drain_checks(loops))}
+
+
+def _drains(pipelines: Mapping[str, Pipeline], backlog: Backlog) -> list[Drain]:
+    """Return one drain a mode; a batch that is fetched does not keep the next claim waiting."""
+    drains = [Drain("backlog", backlog.work, 1)]
+    if (payload := pipelines.get(Mode.PAYLOAD)) is not None:
+        drains.append(Drain(Mode.PAYLOAD, payload.work, payload.limit))
+    if (fetch := pipelines.get(Mode.FETCH)) is not None:
+        drains.append(Drain(Mode.FETCH, fetch.start, fetch.limit))
+    return drains
+
+
+@asynccontextmanager
+async def _ended(pipelines: Collection[Pipeline]) -> AsyncIterator[None]:
+    """Let what is under way end before what it needs is closed."""
+    try:
+        yield
+    finally:
+        await asyncio.gather(*(one.finish(STOP_SECONDS) for one in pipelines), return_exceptions=True)
 
 
 @asynccontextmanager
@@ -68,9 +106,9 @@ async def _open_sources(pool: Pool, settings: Settings) -> AsyncIterator[dict[st
     async with open_readers(keys, settings.stripe_api_base) as readers:
         sources: dict[str, Source] = {}
         if payload:
-            sources["payload"] = PayloadSource(PROVIDER, {name: epochs[name] for name in payload})
+            sources[Mode.PAYLOAD] = PayloadSource(PROVIDER, {name: epochs[name] for name in payload})
         if fetch:
-            sources["fetch"] = FetchSource(
+            sources[Mode.FETCH] = FetchSource(
                 PROVIDER,
                 {name: epochs[name] for name in fetch},
                 readers,

@@ -7,6 +7,9 @@ from sqlmodel import Field, SQLModel
 
 from mainstem.common.models.columns import ROOM, Leased, integer, sequence
 
+TURN = ("provider", "account", "due_at", "id")
+"""Accounts take turns: claims go from one to the next by these indexes."""
+
 
 class Account(SQLModel, table=True):
     """How facts of one provider's account become the mirror: `fetch` or `payload`.
@@ -33,7 +36,8 @@ class Event(Leased, table=True):
     __tablename__ = "event"
     __table_args__ = (
         UniqueConstraint("provider", "account", "event_id", name="event_once"),
-        Index("event_claimable", "failures", "due_at", "id", postgresql_where=text("status = 'received'")),
+        Index("event_live", *TURN, postgresql_where=text("status = 'received' AND failures = 0")),
+        Index("event_retry", *TURN, postgresql_where=text("status = 'received' AND failures > 0")),
         {"schema": "inbox", **ROOM},
     )
 

@@ -266,7 +266,10 @@ STATEMENTS = """
       PRIMARY KEY (id),
       CONSTRAINT event_once UNIQUE (provider, account, event_id)
     ) WITH (fillfactor = 85);
-    CREATE INDEX event_claimable ON inbox.event (failures, due_at, id) WHERE status = 'received';
+    CREATE INDEX event_live ON inbox.event (provider, account, due_at, id)
+      WHERE status = 'received' AND failures = 0;
+    CREATE INDEX event_retry ON inbox.event (provider, account, due_at, id)
+      WHERE status = 'received' AND failures > 0;
 
     CREATE TABLE outbox.entry (
       due_at TIMESTAMP WITH TIME ZONE NOT NULL,
