@@ -43,9 +43,33 @@ def test_any_value_can_be_written_and_read(value: str) -> None:
     assert read == xml.clean(value).replace("\r\n", "\n").replace("\r", "\n")
 
 
-@pytest.mark.parametrize("inside", ["<RESULT><SUCCESS>TRUE</SUCCESS></RESULT>", "<RESULT/>", "<x/>"])
-def test_no_fault_and_no_failure_is_success(inside: str) -> None:
-    xml.read_answer(answer(inside))
+@pytest.mark.parametrize("word", ["TRUE", "true", " True "])
+def test_an_answer_that_says_true_is_success(word: str) -> None:
+    xml.read_answer(answer(f"<RESULT><SUCCESS>{word}</SUCCESS></RESULT>"))
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "",
+        "<x/>",
+        "<RESULT/>",
+        "<RESULT><SUCCESS/></RESULT>",
+        "<RESULT><SUCCESS>false</SUCCESS></RESULT>",
+        "<RESULT><SUCCESS>yes</SUCCESS></RESULT>",
+        "<RESULT><SUCCESS>TRUE</SUCCESS></RESULT><RESULT><SUCCESS>false</SUCCESS></RESULT>",
+        "<RESULT><ROW><SUCCESS>TRUE</SUCCESS></ROW></RESULT>",
+        "<RESULT><SUCCESS>false</SUCCESS></RESULT><Fault><FaultCode/><detail/></Fault>",
+    ],
+)
+def test_an_answer_that_does_not_say_true_is_a_failure(inside: str) -> None:
+    with pytest.raises(xml.FaultError):
+        xml.read_answer(answer(inside))
+
+
+def test_a_fault_without_a_text_may_be_an_expired_session() -> None:
+    with pytest.raises(xml.SessionExpiredError):
+        xml.read_answer(answer("<Fault><detail><error><errorid>145</errorid></error></detail></Fault>"))
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,17 @@ EXPIRED_ANSWER = (
 )
 
 
-@pytest.mark.parametrize("body", [FAULT_ANSWER, "no xml", "<html><body>Sorry</body></html>", ""])
+@pytest.mark.parametrize(
+    "body",
+    [
+        FAULT_ANSWER,
+        "no xml",
+        "<html><body>Sorry</body></html>",
+        "",
+        "<Envelope/>",
+        "<Envelope><Body><RESULT><SUCCESS>false</SUCCESS></RESULT></Body></Envelope>",
+    ],
+)
 async def test_a_refusal_is_retried_whole_after_its_wait(
     people: People, worker: Worker, faults: Faults, clock: MovableClock, body: str
 ) -> None:
@@ -139,3 +149,28 @@ async def test_requests_are_counted_under_the_names_that_ctms_gave_them(
         lines = [line for line in text.splitlines() if line.startswith(f"ctms_background_acoustic_{name}{{")]
         labels = ('method="add_recipient"', 'status="success"', 'table="main"')
         assert any(all(label in line for label in labels) for line in lines), name
+
+
+@pytest.mark.parametrize("status", [500, 502, 403])
+async def test_an_answer_with_an_error_status_is_no_delivery_whatever_its_body_says(
+    people: People, worker: Worker, faults: Faults, status: int
+) -> None:
+    body = "<Envelope><Body><RESULT><SUCCESS>TRUE</SUCCESS></RESULT></Body></Envelope>"
+    faults.add(Fault("acoustic", Kind.STATUS, path="XMLAPI", status=status, body=body))
+    email_id = await people.add()
+    await worker.deliver()
+    assert await people.log(email_id) == [("main.upsert", "failure")]
+    assert (await people.delivery(email_id))["sent"] == 0
+
+
+async def test_a_token_that_is_refused_is_replaced_and_the_request_sent_again(
+    people: People, worker: Worker, faults: Faults, acoustic: AcousticStandIn
+) -> None:
+    await people.add("first")
+    await worker.deliver()
+    body = '{"error":"invalid_token"}'
+    faults.add(Fault("acoustic", Kind.STATUS, path="XMLAPI", status=401, body=body))
+    email_id = await people.add("second")
+    await worker.deliver()
+    assert await people.log(email_id) == [("main.upsert", "failure"), MAIN]
+    assert [call["operation"] for call in acoustic.received()].count("token") == 2

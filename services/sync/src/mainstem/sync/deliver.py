@@ -5,9 +5,8 @@ Several deliveries run at once, each on its own: none waits for another, none fa
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -17,9 +16,17 @@ from mainstem.common import telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import Connections
 from mainstem.common.lease import Lease
-from mainstem.sync import deliveries, difference
-from mainstem.sync.deliveries import Answer, Arrival, Claimed
+from mainstem.sync import difference
+from mainstem.sync.deliveries import Arrival, Claimed
 from mainstem.sync.difference import Base
+from mainstem.sync.holds import (
+    BUSY_SUSPECT_SECONDS,
+    SUSPECT_SECONDS,
+    SUSPECT_WAIT_SECONDS,
+    Attempt,
+    HoldLostError,
+    confirmation,
+)
 from mainstem.sync.platforms.protocol import (
     NotPreparedError,
     Platform,
@@ -45,21 +52,6 @@ deliveries_settled = telemetry.meter().create_counter(
 )
 
 
-class HoldLostError(Exception):
-    """The delivery is no longer ours, or will not be for long enough: nothing more may be sent."""
-
-
-@dataclass
-class Attempt:
-    """One delivery under way: until when it is surely held (machine time), and what was answered so far."""
-
-    claimed: Claimed
-    held_until: float
-    started_at: int
-    """When it was claimed, as spans count: in nanoseconds."""
-    answers: list[Answer] = field(default_factory=list)
-
-
 class Deliverer:
     """Delivers what is due to one platform, as much at once as there are slots."""
 
@@ -73,6 +65,7 @@ class Deliverer:
         *,
         on_due: Callable[[], None],
         sends: bool = True,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> None:
         self._store = Store(database, platform.name, clock)
         self._platform = platform
@@ -81,34 +74,58 @@ class Deliverer:
         self._owner = owner
         self._on_due = on_due
         self._sends = sends
+        self._lease_seconds = lease_seconds
         self._running: set[asyncio.Task[None]] = set()
+        self._suspected_at = -BUSY_SUSPECT_SECONDS
 
     async def work(self) -> int:
         """Claim as much as can be under way now and start on it; return how much that was.
 
         Returns before it has arrived: a slow answer keeps nobody else waiting.
         """
-        free = await self._free()
-        if free <= 0:
+        if (free := await self._free()) <= 0:
             return 0
-        lease = Lease(self._owner, LEASE_SECONDS)
+        claimed = await self._start(lambda lease: self._store.claim(lease, free))
+        return claimed + await self._suspect(BUSY_SUSPECT_SECONDS if claimed == free else SUSPECT_SECONDS)
+
+    async def _suspect(self, seconds: float) -> int:
+        """Deliver what may end its worker, with nothing else under way; look for it every so many seconds.
+
+        Where other deliveries do not end soon they are not kept waiting for it: it has its turn later.
+        """
+        if time.monotonic() < self._suspected_at + seconds:
+            return 0
+        self._suspected_at = time.monotonic()
+        if not await self._store.has_suspect():
+            return 0
+        await self._wait(SUSPECT_WAIT_SECONDS)
+        if self._running:
+            return 0
+        claimed = await self._start(self._store.claim_suspect)
+        await self._wait()
+        return claimed
+
+    async def _wait(self, seconds: float | None = None) -> set[asyncio.Task[None]]:
+        """Wait for what is under way, at most so long; return what has not ended."""
+        return (await asyncio.wait(self._running, timeout=seconds))[1] if self._running else set()
+
+    async def _start(self, claim: Callable[[Lease], Awaitable[Sequence[Claimed]]]) -> int:
+        lease = Lease(self._owner, self._lease_seconds)
         claimed_at, started_at = time.monotonic(), time.time_ns()
-        claimed = await self._store.claim(lease, free)
+        claimed = await claim(lease)
         for one in claimed:
-            task = asyncio.create_task(self._deliver(Attempt(one, claimed_at + lease.seconds, started_at)))
-            self._running.add(task)
+            attempt = Attempt(one, claimed_at + lease.seconds, started_at)
+            self._running.add(task := asyncio.create_task(self._deliver(attempt)))
             task.add_done_callback(self._running.discard)
             task.add_done_callback(_ended)
         return len(claimed)
 
     async def finish(self, seconds: float | None = None) -> None:
         """Wait for what is under way, at most so long; the rest is given up, and unknown."""
-        running = set(self._running)
-        if running:
-            _, late = await asyncio.wait(running, timeout=seconds)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        late = await self._wait(seconds)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
         await self._store.finish()
 
     async def _free(self) -> int:
@@ -169,16 +186,13 @@ class Deliverer:
 
     async def _intend(self, attempt: Attempt, base: Base) -> None:
         """Write down what is about to be sent: whatever happens now, nothing of it is taken for granted."""
-        renewed_at = time.monotonic()
-        if not await self._store.intend(attempt.claimed, base):
-            raise HoldLostError
-        attempt.held_until = renewed_at + attempt.claimed.lease.seconds
+        await self._hold(attempt, self._store.intend(attempt.claimed, base))
 
     async def _prepare(self, attempt: Attempt) -> None:
         try:
             await self._platform.prepare()
         except SendError as error:
-            attempt.answers.append(self._answer("prepare", "failure", str(error), 0.0))
+            attempt.answer("prepare", "failure", str(error), 0.0, self._clock.now())
             raise
 
     async def _send(self, attempt: Attempt, request: Request) -> None:
@@ -191,6 +205,9 @@ class Deliverer:
     async def _send_once(self, attempt: Attempt, request: Request) -> None:
         """Send one request, if the delivery and a slot are ours for as long as that may take."""
         needed = self._platform.timeout_seconds + MARGIN_SECONDS
+        if attempt.held_until - time.monotonic() - needed <= self._lease_seconds / 2:
+            # A contact with many rows under a slow platform takes longer than a lease.
+            await self._hold(attempt, self._store.renew(attempt.claimed))
         left = attempt.held_until - time.monotonic() - needed
         if left <= 0:
             raise HoldLostError
@@ -209,6 +226,13 @@ class Deliverer:
             raise
         slot.give_back()
 
+    async def _hold(self, attempt: Attempt, holding: Awaitable[bool]) -> None:
+        """Hold the delivery from now on for a whole lease, by what says whether it is still held."""
+        renewed_at = time.monotonic()
+        if not await holding:
+            raise HoldLostError
+        attempt.held_until = renewed_at + attempt.claimed.lease.seconds
+
     async def _recorded(self, attempt: Attempt, request: Request) -> None:
         started_at = time.monotonic()
         outcome, text = "unknown", None
@@ -222,21 +246,11 @@ class Deliverer:
             text = str(error) if isinstance(error, SendUnknownError) else type(error).__name__
             raise
         finally:
-            answer = self._answer(request.kind, outcome, text, time.monotonic() - started_at)
-            attempt.answers.append(answer)
-
-    def _answer(self, request: str, outcome: str, error: str | None, seconds: float) -> Answer:
-        return Answer(
-            request=request,
-            outcome=outcome,
-            error=error,
-            duration_ms=round(seconds * 1_000),
-            recorded_at=self._clock.now(),
-            traceparent=telemetry.traceparent(),
-        )
+            seconds = time.monotonic() - started_at
+            attempt.answer(request.kind, outcome, text, seconds, self._clock.now())
 
     async def _succeed(self, attempt: Attempt, sent: Base, notes: Mapping[str, Any]) -> None:
-        confirm_at = deliveries.confirmation(attempt.claimed, self._clock.now())
+        confirm_at = confirmation(attempt.claimed, self._clock.now())
         # What is confirmed later goes in full once more.
         base = sent if confirm_at is None else difference.unknown(sent)
         is_due = await self._store.succeed(Arrival(attempt.claimed, base, confirm_at, attempt.answers))

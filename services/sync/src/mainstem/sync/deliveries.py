@@ -7,7 +7,7 @@ A row is due while `wanted > sent`. The claim returns `wanted` before anything i
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -17,13 +17,13 @@ from mainstem.common.database import Connection
 from mainstem.common.lease import IN_ORDER, Lease, affected, retry_delay
 from mainstem.sync.difference import Base
 
-CONFIRM_AFTER = timedelta(seconds=60)
-"""How long after a delivery whose fate was unknown the contact is sent once more. World time."""
-
 MOST_TRACES = 16
 """How many marks' traces a delivery keeps: the oldest ones, and the latest."""
 
-MARK = """
+SUSPICIOUS_CLAIMS = 3
+"""How many claims without an outcome make a delivery run alone: it may be what ends its workers."""
+
+MARK = f"""
 INSERT INTO contact.delivery AS delivery (contact_id, platform, wanted, due_at, wanted_at, traceparents)
 SELECT contact_id, platform, 1, $4, $4, array_remove(ARRAY[traceparent], NULL)
 FROM unnest($1::uuid[], $2::varchar[]) AS marked (contact_id, traceparent)
@@ -31,17 +31,17 @@ CROSS JOIN unnest($3::varchar[]) AS platform
 ORDER BY contact_id, platform
 ON CONFLICT (contact_id, platform) DO UPDATE SET
   wanted = delivery.wanted + 1,
-  due_at = CASE WHEN delivery.failures > 0 THEN delivery.due_at
+  due_at = CASE WHEN delivery.failures > 0 OR delivery.claims >= {SUSPICIOUS_CLAIMS} THEN delivery.due_at
                 WHEN delivery.wanted > delivery.sent THEN least(delivery.due_at, excluded.due_at)
                 ELSE excluded.due_at END,
   wanted_at = CASE WHEN delivery.wanted > delivery.sent THEN delivery.wanted_at ELSE excluded.wanted_at END,
   traceparents = CASE WHEN delivery.wanted > delivery.sent
                       THEN delivery.traceparents[:$5] || excluded.traceparents
                       ELSE excluded.traceparents END
-"""
+"""  # noqa: S608 -- a constant of this module
 
 # A token that is still there tells of a holder who never settled: what it sent is not known.
-CLAIM = """
+_CLAIM = """
 UPDATE contact.delivery
 SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1,
     is_unknown = is_unknown OR lease_token IS NOT NULL
@@ -49,6 +49,7 @@ WHERE platform = $4 AND contact_id = ANY(ARRAY(
   SELECT contact_id FROM contact.delivery
   WHERE platform = $4 AND wanted > sent AND due_at <= $5
     AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    AND claims - failures {condition} {claims}
   ORDER BY failures, due_at
   LIMIT $6
   FOR UPDATE SKIP LOCKED
@@ -56,6 +57,8 @@ WHERE platform = $4 AND contact_id = ANY(ARRAY(
 RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base::text,
           delivery.is_unknown, delivery.confirm_at, delivery.failures, delivery.traceparents
 """
+CLAIM = _CLAIM.format(condition="<", claims=SUSPICIOUS_CLAIMS)
+CLAIM_SUSPECT = _CLAIM.format(condition=">=", claims=SUSPICIOUS_CLAIMS)
 
 HELD = "contact_id = $1 AND platform = $2 AND lease_token = $3"
 FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
@@ -91,11 +94,13 @@ WITH {IN_TURN}, answer AS (
                        $14::varchar[], $15::integer[], $16::varchar[])
 )
 UPDATE contact.delivery AS delivery
-SET sent = given.wanted, base = given.base, sent_at = $8, failures = 0, last_error = NULL, is_unknown = false,
+SET sent = given.wanted, base = given.base, sent_at = $8, claims = 0, failures = 0, last_error = NULL,
+    is_unknown = false,
     confirm_at = given.confirm_at,
     wanted = delivery.wanted
       + CASE WHEN delivery.wanted = given.wanted AND given.confirm_at IS NOT NULL THEN 1 ELSE 0 END,
-    due_at = CASE WHEN delivery.wanted = given.wanted THEN coalesce(given.confirm_at, due_at) ELSE due_at END,
+    due_at = CASE WHEN delivery.wanted = given.wanted THEN coalesce(given.confirm_at, due_at)
+                  ELSE least(due_at, $8) END,
     traceparents = CASE WHEN delivery.wanted = given.wanted THEN traceparents
                         ELSE coalesce(nullif(traceparents[given.traces + 1:], '{{}}'),
                                       traceparents[cardinality(traceparents):]) END,
@@ -116,7 +121,7 @@ SET failures = failures + 1, due_at = $4, last_error = $5, is_unknown = is_unkno
 WHERE {HELD}
 """  # noqa: S608 -- constants of this module
 
-GIVE_BACK = f"UPDATE contact.delivery SET {FREE} WHERE {HELD}"  # noqa: S608 -- constants of this module
+GIVE_BACK = f"UPDATE contact.delivery SET claims = claims - 1, {FREE} WHERE {HELD}"  # noqa: S608 -- constants of this module
 
 RECORD = """
 INSERT INTO contact.delivery_log
@@ -197,11 +202,18 @@ async def mark(
 
 
 async def claim(
-    connection: Connection, platform: str, lease: Lease, now: datetime, limit: int
+    connection: Connection,
+    platform: str,
+    lease: Lease,
+    now: datetime,
+    limit: int,
+    *,
+    is_suspect: bool = False,
 ) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, and return live ones before retries."""
+    """Take up to `limit` deliveries that are due, suspect ones or others, and return live ones first."""
     await connection.execute(IN_ORDER)
-    rows = await connection.fetch(CLAIM, lease.owner, lease.token, lease.duration, platform, now, limit)
+    statement = CLAIM_SUSPECT if is_suspect else CLAIM
+    rows = await connection.fetch(statement, lease.owner, lease.token, lease.duration, platform, now, limit)
     claimed = [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
     return sorted(claimed, key=lambda one: one.failures)
 
@@ -248,14 +260,6 @@ def _key(row: asyncpg.Record) -> tuple[UUID, str, UUID]:
 def _keys(given: Sequence[Intent | Arrival]) -> tuple[list[Any], ...]:
     keys = [one.claimed.key for one in given]
     return tuple([key[number] for key in keys] for number in range(3))
-
-
-def confirmation(claimed: Claimed, now: datetime) -> datetime | None:
-    """Return when a delivery that arrives now must be confirmed, or None if it need not be."""
-    if claimed.is_unknown:
-        return now + CONFIRM_AFTER
-    is_early = claimed.confirm_at is not None and claimed.confirm_at > now
-    return claimed.confirm_at if is_early else None
 
 
 async def fail(

@@ -9,7 +9,7 @@ from mainstem.common.database import Connection, Connections
 from mainstem.common.faults import is_away
 from mainstem.common.grouping import Grouped
 from mainstem.common.lease import Lease
-from mainstem.sync import deliveries, loading
+from mainstem.sync import deliveries, holds, loading
 from mainstem.sync.deliveries import Answer, Arrival, Claimed, Intent
 from mainstem.sync.difference import Base
 from mainstem.sync.profile import Profile
@@ -33,6 +33,21 @@ class Store:
         """Take up to `limit` deliveries that are due."""
         async with self._database.transaction() as connection:
             return await deliveries.claim(connection, self._platform, lease, self._clock.now(), limit)
+
+    async def has_suspect(self) -> bool:
+        """Return whether a delivery is due whose claims came to nothing again and again."""
+        async with self._database.transaction() as connection:
+            return await holds.has_suspect(connection, self._platform, self._clock.now())
+
+    async def claim_suspect(self, lease: Lease) -> list[Claimed]:
+        """Take one such delivery."""
+        async with self._database.transaction() as connection:
+            return await holds.claim_suspect(connection, self._platform, lease, self._clock.now())
+
+    async def renew(self, claimed: Claimed) -> bool:
+        """Hold a delivery longer; return False if it is no longer held."""
+        async with self._database.statement() as connection:
+            return await holds.renew(connection, claimed)
 
     async def load(self, claimed: Claimed) -> Profile | None:
         """Return what the platform is told of the contact, read after the claim; None if there is none."""

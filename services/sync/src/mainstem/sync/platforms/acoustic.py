@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from http import HTTPStatus
 
 import structlog
 
@@ -188,7 +189,7 @@ class Acoustic:
             raise NotPreparedError("no token")
         try:
             answer = await self._post(token, self._envelope(request))
-            xml.read_answer(answer.content)
+            _demand_success(answer)
         except xml.SessionExpiredError as error:
             self._tokens.forget(token)
             raise NotPreparedError(str(error)) from None
@@ -209,6 +210,20 @@ class Acoustic:
             return xml.add_recipient(self._account.main_table, request.rows[0], key="email_id")
         write = xml.upsert_rows if request.kind == UPSERT_PRODUCT else xml.delete_rows
         return write(self._account.product_table, request.rows)
+
+
+def _demand_success(answer: Answer) -> None:
+    """Pass if the answer says that all was done.
+
+    Raises:
+        SessionExpiredError: the token was not good; as XML Acoustic says so with 200, else with 401.
+        FaultError: it says anything else.
+    """
+    if answer.status == HTTPStatus.UNAUTHORIZED:
+        raise xml.SessionExpiredError("the token is refused")
+    if not answer.is_success:
+        raise xml.FaultError("the answer is an error")
+    xml.read_answer(answer.content)
 
 
 def _chunked(kind: str, rows: Sequence[Row]) -> list[Request]:

@@ -61,7 +61,7 @@ def read_answer(content: bytes) -> None:
 
     Raises:
         SessionExpiredError: the token was not good.
-        FaultError: a fault, failed rows, or nothing that could be read.
+        FaultError: a fault, failed rows, nothing that could be read, or no word that all was done.
     """
     try:
         root = fromstring(content, forbid_dtd=True)
@@ -70,8 +70,8 @@ def read_answer(content: bytes) -> None:
     # An error page may be well-formed XML too.
     if root.tag != "Envelope":
         raise FaultError("the answer is no envelope")
-    for fault in root.iterfind(".//Fault/FaultString"):
-        text = (fault.text or "").strip()
+    for fault in root.iterfind(".//Fault"):
+        text = (fault.findtext("FaultString") or "").strip()
         numbers = {(one.text or "").strip() for one in root.iterfind(".//errorid")}
         if SESSION_EXPIRED_ID in numbers or SESSION_EXPIRED in text.lower():
             raise SessionExpiredError(_without_data(text))
@@ -80,6 +80,9 @@ def read_answer(content: bytes) -> None:
     if failures:
         first = _without_data(failures[0].get("description", ""))
         raise FaultError(f"{len(failures)} rows failed, the first: {first}")
+    successes = [(one.text or "").strip().lower() for one in root.iterfind("./Body/RESULT/SUCCESS")]
+    if not successes or set(successes) != {"true"}:
+        raise FaultError("the answer does not say that all was done")
 
 
 def clean(value: str) -> str:
