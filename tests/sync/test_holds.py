@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 from acoustic_calls import ACCOUNT
@@ -135,6 +136,19 @@ async def test_what_is_given_back_has_not_been_claimed(
     assert (await people.delivery(email_id))["claims"] == 1
     await Store(sync_database, "acoustic", clock).give_back(one, ())
     assert (await people.delivery(email_id))["claims"] == 0
+
+
+async def test_a_suspect_delivery_is_not_claimed_with_others(
+    people: People, sync_database: Database, clock: MovableClock, owner: Owner
+) -> None:
+    suspect, other = [UUID(await people.add(name)) for name in ("suspect", "other")]
+    await owner.execute(SUSPECT, suspect)
+    lease = Lease("worker", 60.0)
+    async with sync_database.transaction() as connection:
+        claimed = await deliveries.claim(connection, "acoustic", lease, clock.now(), 9)
+        alone = await holds.claim_suspect(connection, "acoustic", lease, clock.now())
+    assert [one.contact_id for one in claimed] == [other]
+    assert [one.contact_id for one in alone] == [suspect]
 
 
 async def test_a_delivery_whose_claims_came_to_nothing_runs_alone(

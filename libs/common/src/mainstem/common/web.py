@@ -186,7 +186,7 @@ async def _answer_database_error(_request: Request, error: Exception) -> Respons
     """Return 503 if the same request may pass later; any other error is ours, and raised again for a 500."""
     if not is_temporary(error):
         raise error
-    log.warning("database.unavailable", error=type(error).__name__)
+    log.warning("database.request_failed", error=type(error).__name__)
     headers = {"Retry-After": str(RETRY_AFTER_SECONDS)}
     return problem_response(UnavailableError("the database does not answer now; try again", headers=headers))
 

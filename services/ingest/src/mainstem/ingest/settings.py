@@ -37,7 +37,11 @@ class Settings(ServiceSettings):
         "MAINSTEM_STRIPE_API_BASE", "Any server that speaks Stripe's API.", default="https://api.stripe.com"
     )
     stripe_concurrency: int = env(
-        "MAINSTEM_STRIPE_CONCURRENCY", "How many fetches of one worker run at once.", default=10, ge=1, le=100
+        "MAINSTEM_STRIPE_CONCURRENCY",
+        "How many fetches of one account run at once in one worker.",
+        default=10,
+        ge=1,
+        le=100,
     )
     owner_link: str = env(
         "MAINSTEM_OWNER_LINK",

@@ -1,7 +1,7 @@
 """Storage of deliveries: marks, claims and settling; what each platform answered. No ORM: this is hot.
 
-A row is due while `wanted > sent`. The claim returns `wanted` before anything is loaded, and success sets
-`sent` to that value: a mark that arrives in between leaves the row due.
+A row is due while `wanted > sent`. The claim returns `wanted` before anything is loaded; success sets `sent`
+to that value: a mark that arrives in between leaves the row due.
 """
 
 import json
@@ -60,6 +60,8 @@ RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base
 CLAIM = _CLAIM.format(condition="<", claims=SUSPICIOUS_CLAIMS)
 CLAIM_SUSPECT = _CLAIM.format(condition=">=", claims=SUSPICIOUS_CLAIMS)
 
+UNHELD = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
+FOR_LONGER = "lease_expires_at = clock_timestamp() + $4"
 HELD = "contact_id = $1 AND platform = $2 AND lease_token = $3"
 FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
 
@@ -210,7 +212,7 @@ async def claim(
     *,
     is_suspect: bool = False,
 ) -> list[Claimed]:
-    """Take up to `limit` deliveries that are due, suspect ones or others, and return live ones first."""
+    """Take up to `limit` deliveries that are due, suspect ones or others; return live ones first."""
     await connection.execute(IN_ORDER)
     statement = CLAIM_SUSPECT if is_suspect else CLAIM
     rows = await connection.fetch(statement, lease.owner, lease.token, lease.duration, platform, now, limit)

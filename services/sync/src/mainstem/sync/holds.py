@@ -7,7 +7,7 @@ from mainstem.common import telemetry
 from mainstem.common.database import Connection
 from mainstem.common.lease import RETRY_SECONDS, Lease, affected
 from mainstem.sync import deliveries
-from mainstem.sync.deliveries import HELD, SUSPICIOUS_CLAIMS, Answer, Claimed
+from mainstem.sync.deliveries import FOR_LONGER, HELD, SUSPICIOUS_CLAIMS, UNHELD, Answer, Claimed
 
 CONFIRM_AFTER = timedelta(seconds=60)
 """How long after a delivery whose fate was unknown the contact is sent once more. World time."""
@@ -18,13 +18,13 @@ BUSY_SUSPECT_SECONDS = 30.0
 SUSPECT_WAIT_SECONDS = 10.0
 """How long to wait for the other deliveries' end before it."""
 
-RENEW = f"UPDATE contact.delivery SET lease_expires_at = clock_timestamp() + $4 WHERE {HELD}"  # noqa: S608 -- a constant
+RENEW = f"UPDATE contact.delivery SET {FOR_LONGER} WHERE {HELD}"  # noqa: S608 -- a constant
 
 HAS_SUSPECT = f"""
 SELECT EXISTS (
   SELECT FROM contact.delivery
   WHERE platform = $1 AND wanted > sent AND due_at <= $2
-    AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    AND {UNHELD}
     AND claims - failures >= {SUSPICIOUS_CLAIMS}
 )
 """  # noqa: S608 -- a constant

@@ -4,6 +4,7 @@ They are what CTMS takes at `/stripe`: the fields that its mirror has are demand
 What it crashed on is refused here, but for what any reader would take: a price without `recurring`.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
