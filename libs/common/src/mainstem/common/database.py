@@ -94,7 +94,7 @@ class Pool:
         connection = await self._pool.acquire(timeout=self._seconds)
         with guards.limited(connection, until):
             try:
-                with guards.closed_if_unfit(connection):
+                with guards.closed_if_cancelled(connection):
                     yield connection
             except asyncpg.ReadOnlySQLTransactionError:
                 # After a failover all older connections lead to the former primary.
@@ -165,7 +165,7 @@ class Database:
             try:
                 async with AsyncSession(outer, expire_on_commit=False) as session:
                     # Here and not further out, since the session rolls back as it closes.
-                    with guards.closed_if_unfit(connection):
+                    with guards.closed_if_cancelled(connection):
                         yield session
                         await session.commit()
             except DBAPIError as error:
@@ -201,7 +201,7 @@ class Database:
         connection = await _driver_connection(outer)
         with guards.limited(connection, until):
             try:
-                with guards.closed_if_unfit(connection):
+                with guards.closed_if_cancelled(connection):
                     yield outer, connection
             except asyncpg.ReadOnlySQLTransactionError:
                 self._has_failed_over = True

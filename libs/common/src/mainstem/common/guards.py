@@ -1,4 +1,4 @@
-"""Guards of a connection in use: its transaction, its time limit, and its end when it is unfit."""
+"""Guards of a connection in use: its transaction, its time limit, and its end when it is cancelled."""
 
 from __future__ import annotations
 
@@ -50,14 +50,12 @@ def limited(connection: Connection, until: float) -> Iterator[None]:
 
 
 @contextmanager
-def closed_if_unfit(connection: Connection) -> Iterator[None]:
-    """Close a connection whose statement was cancelled, or that leads to a read-only server."""
+def closed_if_cancelled(connection: Connection) -> Iterator[None]:
+    """Close a connection whose use was cancelled: to be used again, it would have to wait for Postgres."""
     try:
         yield
-    except BaseException as error:
-        cause = getattr(error, "driver_exception", error)
-        if isinstance(cause, asyncio.CancelledError | asyncpg.ReadOnlySQLTransactionError):
-            _close(connection)
+    except asyncio.CancelledError:
+        _close(connection)
         raise
 
 
