@@ -19,6 +19,11 @@ settings.load_profile("ours")
 SERVERS = {"postgres", "valkey"}
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--all`: every test runs, also those of which otherwise a part runs."""
+    parser.addoption("--all", action="store_true", help="run everything, nothing in rotation")
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark what needs a server of its own, by what it asks for: `./just check` leaves it out."""
     for item in items:
