@@ -1,5 +1,6 @@
 """Stage of the attacks: a stack of its own with tight limits, its doors, and its innocent callers."""
 
+import asyncio
 import json
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -26,10 +27,12 @@ LIMITS = {
     "MAINSTEM_HEAD_SECONDS": str(LIMIT_SECONDS),
     "MAINSTEM_BODY_SECONDS": str(LIMIT_SECONDS),
     "MAINSTEM_IDLE_SECONDS": str(LIMIT_SECONDS),
+    "MAINSTEM_CIRCUIT_SECONDS": "1",
     "MAINSTEM_CONNECTIONS": "1000",
     "MAINSTEM_CONNECTIONS_PER_ADDRESS": "500",
 }
 
+RECOVERY_ROUNDS = 50
 SERVICES = ("gateway", "ingest", "sync", "billing")
 BILLING_GET = b"/billing/return?session_id=x"
 CONTACT = {
@@ -127,14 +130,25 @@ class Stage:
             self._plain[key] = int(outcome.rest[9:12]) if method == "HEAD" else outcome.statuses[0]
         return self._plain[key]
 
-    async def harm(self, door: str) -> list[str]:
+    async def harm(self, door: str = "") -> list[str]:
         """Return which innocent callers are not answered as before, after an attack on a door."""
         found = await self.ask_innocents(door)
-        return [
+        problems = [
             f"{name}: {one}, not {self._impressions[name]}"
             for name, one in found.items()
             if one != self._impressions[name]
         ]
+
+        if problems:
+            await self._recover()
+        return problems
+
+    async def _recover(self) -> None:
+        """Wait until every caller is answered as before, so that the next attack is judged by itself."""
+        for _ in range(RECOVERY_ROUNDS):
+            if await self.ask_innocents("") == self._impressions:
+                return
+            await asyncio.sleep(0.1)
 
     async def ask_innocents(self, door: str) -> dict[str, Impression]:
         """Call every upstream through the gateway, and the processes, or only the one behind a door."""

@@ -1,22 +1,29 @@
 """Each attack at each door: answered as it has to be, and no innocent caller notices it."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 from tests.attacks.case import Case, attack, judge
 from tests.attacks.cases.table import ALL, QUICK, WAITING
 from tests.attacks.stage import Stage
 
-DOORS = (
-    "gateway",
-    "ingest",
-    "sync",
-    "billing",
-    "gateway-ingest",
-    "gateway-sync",
-    "gateway-billing",
-    "gateway-accounts",
+GROUPS = (
+    ("gateway", "ingest", "sync", "billing", "gateway-ingest", "gateway-sync", "gateway-billing"),
+    ("gateway-accounts",),
 )
+"""Doors that are attacked at once: no two of a group share connections of the gateway."""
+
+
+async def problems_of(stage: Stage, case: Case, names: Sequence[str]) -> dict[str, list[str]]:
+    """Attack some doors at once; return what is wrong at each."""
+    doors = [stage.doors[name] for name in names]
+    outcomes = await asyncio.gather(*(attack(case, door) for door in doors))
+    found = {
+        door.name: judge(case, outcome, await stage.plain(case.method, door))
+        for door, outcome in zip(doors, outcomes, strict=True)
+    }
+    return {name: problems for name, problems in found.items() if problems}
 
 
 def test_every_case_has_a_name_of_its_own() -> None:
@@ -27,25 +34,20 @@ def test_every_case_has_a_name_of_its_own() -> None:
 @pytest.mark.slow
 @pytest.mark.rotating
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
-@pytest.mark.parametrize("name", DOORS)
-async def test_attack_is_answered_strictly_and_harms_no_other_caller(
-    stage: Stage, name: str, case: Case
-) -> None:
-    door = stage.doors[name]
-    problems = judge(case, await attack(case, door), await stage.plain(case.method, door))
-    assert [*problems, *await stage.harm(name)] == []
+async def test_attack_is_answered_strictly_and_harms_no_other_caller(stage: Stage, case: Case) -> None:
+    wrong: dict[str, list[str]] = {}
+    for names in GROUPS:
+        wrong |= await problems_of(stage, case, names)
+        if harm := await stage.harm():
+            wrong[f"callers after {names[-1]}"] = harm
+    assert wrong == {}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", DOORS)
+@pytest.mark.parametrize("names", GROUPS, ids=len)
 async def test_unfinished_requests_are_ended_in_time_and_harm_no_other_caller(
-    stage: Stage, name: str
+    stage: Stage, names: Sequence[str]
 ) -> None:
-    door = stage.doors[name]
-    outcomes = await asyncio.gather(*(attack(case, door) for case in WAITING))
-    problems = {
-        case.name: judge(case, outcome, await stage.plain("POST", door))
-        for case, outcome in zip(WAITING, outcomes, strict=True)
-    }
-    assert {key: value for key, value in problems.items() if value} == {}
-    assert await stage.harm(name) == []
+    found = await asyncio.gather(*(problems_of(stage, case, names) for case in WAITING))
+    assert {case.name: wrong for case, wrong in zip(WAITING, found, strict=True) if wrong} == {}
+    assert await stage.harm() == []
