@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.attacks.stage import Stage, open_stage
 
-PARTS = 4
+PARTS = 6
 
 
 @pytest.fixture(scope="session")

@@ -44,6 +44,7 @@ async def test_attack_is_answered_strictly_and_harms_no_other_caller(stage: Stag
 
 
 @pytest.mark.slow
+@pytest.mark.rotating
 @pytest.mark.parametrize("names", GROUPS, ids=len)
 async def test_unfinished_requests_are_ended_in_time_and_harm_no_other_caller(
     stage: Stage, names: Sequence[str]

@@ -12,7 +12,7 @@ from tests.attacks.recorder import LATIN
 from tests.attacks.stage import Stage, plainly
 from tests.attacks.wire import fetch
 
-EXAMPLES = 150
+EXAMPLES = 60
 
 
 @pytest.fixture(scope="session")

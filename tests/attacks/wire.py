@@ -145,9 +145,10 @@ class Wire:
         self._news.set()
 
 
-async def connect(address: tuple[str, int], *, heads: Container[int] = ()) -> Wire:
+async def connect(address: tuple[str, int], *, heads: Container[int] = (), source: str | None = None) -> Wire:
     """Open a connection; `heads` are the numbers of the answers to HEAD, which have no body."""
-    return Wire(*await asyncio.open_connection(*address), heads=heads)
+    local = None if source is None else (source, 0)
+    return Wire(*await asyncio.open_connection(*address, local_addr=local), heads=heads)
 
 
 async def fetch(address: tuple[str, int], request: bytes, *, patience: float = 10.0) -> Outcome:
