@@ -13,7 +13,8 @@ MALFORMED = frozenset({400})
 REFUSALS = frozenset({400, 413, 414, 417, 421, 426, 431, 501, 505})
 """Statuses by which a server refuses a request before its application sees it."""
 
-METHOD = re.compile(rb"(GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) ")
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+METHOD = re.compile(f"({'|'.join(METHODS)}) ".encode())
 
 SENTINEL = b"GET /__lbheartbeat__ HTTP/1.1\r\nHost: sentinel\r\nConnection: close\r\n\r\n"
 """Sent last on a connection that is still open: its answer must be the next one and the last."""

@@ -80,6 +80,7 @@ class Bench:
             await self._until_quiet(wire)
             own = [one for one in self._read() if one.port == port]
             heads = [number for number, one in enumerate(own) if one.method == "HEAD"]
+            answered = sum(one.is_answered for one in own)
             outcome = wire.outcome(heads)
             if outcome.rest:
                 # A refusal has a body, also where the request before it was a HEAD and got no answer.
@@ -92,7 +93,7 @@ class Bench:
         return [
             *innocent,
             *([] if is_settled else ["a request of a caller that left still runs"]),
-            *judge_answers(outcome, [one for one in understood if one.port == port]),
+            *judge_answers(outcome, [one for one in understood if one.port == port], answered),
             *judge_hidden(attempt, understood),
             *self.recorder.violations,
             *judge_arrivals(self.recorder.arrivals, understood),
@@ -174,14 +175,14 @@ def _differences(arrival: Arrival, one: Understood) -> list[str]:
     return found
 
 
-def judge_answers(outcome: Outcome, understood: Sequence[Understood]) -> list[str]:
-    """Return what is wrong about the answers to a connection."""
+def judge_answers(outcome: Outcome, understood: Sequence[Understood], answered: int) -> list[str]:
+    """Return what is wrong about the answers to a connection; `answered` of them must have come."""
     problems = [f"malformed answer: {outcome.rest[:60]!r}"] if outcome.rest and understood else []
     more = len(outcome.answers) - len(understood)
     is_refusal = more == 1 and outcome.answers[-1].status >= 400 and outcome.is_closed
     if more > 0 and not is_refusal:
         problems.append(f"{len(understood)} requests were answered {outcome.statuses}")
-    missing = sum(one.is_answered for one in understood) - len(outcome.answers)
+    missing = answered - len(outcome.answers)
     if missing > 0 and not outcome.is_closed:
         problems.append(f"{missing} answers did not come: {outcome.statuses}")
     return problems

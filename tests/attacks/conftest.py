@@ -38,6 +38,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = [item for item in items if item not in set(left_out)]
 
 
-def pytest_report_header(config: pytest.Config) -> str:
-    """Say which part of the attacks runs."""
-    return "attacks: all" if config.getoption("--all") else f"attacks: MAINSTEM_ROTATION={rotation()}"
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Say which part of the attacks ran, and how it is run again."""
+    if not config.getoption("--all"):
+        terminalreporter.write_line(
+            f"attacks: part {rotation() % PARTS + 1} of {PARTS}, MAINSTEM_ROTATION={rotation()}"
+        )

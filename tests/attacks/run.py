@@ -20,7 +20,7 @@ from tests.attacks.grammar import Attempt, attempts
 from tests.attacks.report import Report
 from tests.attacks.stage import Stage, open_stage, rss_of
 
-ATTACKERS = 3
+ATTACKERS = 6
 BATCH = 100
 WARM_ROUNDS = 60
 LINE_SECONDS = 15.0
@@ -78,7 +78,11 @@ class Raid:
         while not self.over.is_set():
             case, name = choice.choice(ALL), choice.choice(doors)
             door = self.stage.doors[name]
-            outcome = await attack(case, door)
+            try:
+                outcome = await attack(case, door)
+            except OSError as error:
+                self.wrong.append(f"{case.name} at {name}: {type(error).__name__}")
+                continue
             self.sent[case.name.split(":")[0].split(",")[0].split(" ")[0]] += 1
             problems = judge(case, outcome, await self.stage.plain(case.method, door))
             self.wrong += [f"{case.name} at {name}: {problem}" for problem in problems]

@@ -12,7 +12,7 @@ from urllib.parse import urlencode, urlsplit
 
 import stripe
 import stripe_events as events
-from tests.attacks.case import Door
+from tests.attacks.case import METHODS, Door
 from tests.attacks.wire import Outcome, fetch
 
 from mainstem.sandbox.assembly import Options
@@ -119,6 +119,9 @@ class Stage:
         self.token = str(json.loads(answer.answers[0].body)["access_token"]).encode()
         await self._post(b"/ctms", CONTACT)
         self._impressions = await self.ask_innocents("")
+        for door in self.doors.values():
+            for method in METHODS:
+                await self.plain(method, door)
 
     async def plain(self, method: str, door: Door) -> int:
         """Return the status of a plain request at a door."""
