@@ -23,7 +23,8 @@ async def test_refusal_of_a_later_request_overtakes_no_answer(app: Recorder) -> 
         await wire.send(b"GET /held" + H + b"\r\n", b"GET /queued" + H + b"\r\n" + b"nonsense\r\n\r\n")
         asyncio.get_running_loop().call_later(0.1, app.go_on.set)
         said = await wire.hear()
-    assert [body for _, body in said.answers] == [b"/held", b"/queued"]
+    assert [body for _, body in said.answers[:2]] == [b"/held", b"/queued"]
+    assert said.statuses == [200, 200, 400]
     assert said.is_closed
 
 
@@ -33,20 +34,39 @@ async def test_broken_body_of_a_queued_request_loses_that_request_alone(app: Rec
         await wire.send(b"GET /held" + H + b"\r\n", broken)
         asyncio.get_running_loop().call_later(0.1, app.go_on.set)
         said = await wire.hear()
-    assert [body for _, body in said.answers] == [b"/held"]
+    assert said.answers[0] == (200, b"/held")
+    assert said.statuses == [200, 400]
     assert said.is_closed
     assert [path for _, path, _ in app.received] == ["/held"]
 
 
+def early(length: int) -> bytes:
+    return b"POST /early" + H + b"Content-Length: %d\r\n\r\n" % length
+
+
 async def test_body_that_comes_after_an_early_answer_is_no_request(app: Recorder) -> None:
     async with wire_to(app.url) as wire:
-        await wire.send(
-            b"POST /early" + H + b"Content-Length: %d\r\n\r\n" % (len(SMUGGLED) + 1), SMUGGLED, SMUGGLED
-        )
+        await wire.send(early(len(SMUGGLED)), SMUGGLED, b"GET /next" + H + b"\r\n")
+        said = await wire.hear(b"POST", b"GET")
+    assert [body for _, body in said.answers] == [b"/early", b"/next"]
+    assert [path for _, path, _ in app.received] == ["/early", "/next"]
+
+
+async def test_large_body_after_an_early_answer_ends_the_connection(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(early(10_000_000), *[SMUGGLED * 1_000] * 20)
         said = await wire.hear(b"POST")
-    assert said.statuses == [200]
+    assert said.statuses in ([200], [])
     assert said.is_closed
     assert [path for _, path, _ in app.received] == ["/early"]
+
+
+async def test_body_that_never_comes_after_an_early_answer_ends_the_connection(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(early(3), b"a")
+        said = await wire.hear(b"POST", quiet=3)
+    assert said.statuses == [200]
+    assert said.is_closed
 
 
 async def test_whole_body_after_an_early_answer_keeps_the_connection(app: Recorder) -> None:
@@ -70,7 +90,8 @@ async def test_refused_path_behind_a_request_leaves_that_request_its_answer(app:
         await wire.send(b"GET /held" + H + b"\r\n", b"GET /\xe9" + H + b"\r\n")
         asyncio.get_running_loop().call_later(0.1, app.go_on.set)
         said = await wire.hear()
-    assert [body for _, body in said.answers] == [b"/held"]
+    assert said.answers[0] == (200, b"/held")
+    assert said.statuses == [200, 400]
     assert said.is_closed
 
 
@@ -81,5 +102,5 @@ async def test_pipeline_is_bounded_and_what_was_taken_is_answered(app: Recorder)
         )
         asyncio.get_running_loop().call_later(0.1, app.go_on.set)
         said = await wire.hear()
-    assert said.statuses == [200] * (1 + PIPELINED)
+    assert said.statuses == [*[200] * (1 + PIPELINED), 503]
     assert said.is_closed

@@ -43,6 +43,7 @@ REFUSED: dict[str, tuple[bytes, int]] = {
         400,
     ),
     "no host": (post(), 400),
+    "no host in HTTP/1.0": (post(version=b"1.0"), 400),
     "two hosts": (post(b"Host: a", b"Host: a"), 400),
     "host list": (post(b"Host: a, b"), 400),
     "host with a space": (post(b"Host: a b"), 400),
@@ -133,7 +134,7 @@ ACCEPTED: dict[str, bytes] = {
     "coding in capitals": post(b"Host: a", b"Transfer-Encoding: CHUNKED") + b"3\r\nabc\r\n0\r\n\r\n",
     "small extensions": CHUNKED + b"1;a=b\r\na\r\n2\r\nbc\r\n0\r\n\r\n",
     "absolute form": post(b"Host: a", b"Content-Length: 3", target=b"http://A/a") + b"abc",
-    "HTTP/1.0 without a host": post(b"Content-Length: 3", version=b"1.0") + b"abc",
+    "HTTP/1.0": post(b"Host: a", b"Content-Length: 3", version=b"1.0") + b"abc",
     "expectation": post(b"Host: a", b"Expect: 100-Continue", b"Content-Length: 3") + b"abc",
     "blank lines before": b"\r\n\r\n" + post(b"Host: a", b"Content-Length: 3") + b"abc",
 }

@@ -11,11 +11,10 @@ from uvicorn.server import ServerState
 from mainstem.common.http import refusals
 from mainstem.common.http.limits import Census, Limits
 from mainstem.common.http.refusals import Journal, Refusal
-from mainstem.common.http.strict import BODY, DEAF, HEAD, StrictProtocol
+from mainstem.common.http.strict import BODY, DEAF, HEAD, LINGER_BYTES, StrictProtocol
 
 LINGER_SECONDS = 1.0
-LINGER_BYTES = 256 * 1024
-"""After a refusal the client may still be sending; closing at once would reset the answer it has not read."""
+"""For a client that still sends after its answer, before the connection is closed."""
 
 
 class GuardedProtocol(StrictProtocol):
@@ -37,6 +36,7 @@ class GuardedProtocol(StrictProtocol):
         self._census = census
         self._journal = journal
         self._answering: RequestResponseCycle | None = None
+        self._last_words = b""
         self._stalled: asyncio.TimerHandle | None = None
 
     @property
@@ -113,15 +113,18 @@ class GuardedProtocol(StrictProtocol):
         super()._start_asgi_task(cycle, app)
 
     def on_response_complete(self) -> None:
-        """Go on with the next request, unless the body of this one is still on its way."""
+        """Go on with the next request; one whose body is still on its way has a moment to finish it."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
         self.flow.resume_reading()
         if self._phase is BODY and self.cycle.response_complete:
-            self._linger()
+            self._expect(LINGER_SECONDS)
         elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
+        elif self._phase is DEAF:
+            self.transport.write(self._last_words)
+            self._linger()
         else:
             self._watch()
 
@@ -151,7 +154,7 @@ class GuardedProtocol(StrictProtocol):
         if broken is not None:
             self._forget(broken)
         if self.is_answering:
-            self._end_after_answers()
+            self._end_after_answers(refusal)
             return
         if broken is None or not broken.response_started:
             self.transport.write(refusals.response(refusal))
@@ -166,14 +169,15 @@ class GuardedProtocol(StrictProtocol):
         cycle.disconnected = True
         cycle.message_event.set()
 
-    def _end_after_answers(self) -> None:
-        """Read nothing more, and close after the answers that are due."""
+    def _end_after_answers(self, refusal: Refusal | None = None) -> None:
+        """Read nothing more; after the answers that are due, send a refusal if there is one, and close."""
         self._phase = DEAF
         self._unset_keepalive_if_required()
+        self._last_words = b"" if refusal is None else refusals.response(refusal)
         last = self.pipeline[0][0] if self.pipeline else self._answering
         if last is None or last.response_complete:
             self._linger()
-        else:
+        elif refusal is None:
             last.keep_alive = False
 
     def _linger(self) -> None:

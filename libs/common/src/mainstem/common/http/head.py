@@ -36,7 +36,7 @@ def find_fault(version: str, method: bytes, target: bytes, single: Mapping[bytes
         return CONNECT
     if single.get(EXPECT, b"100-continue").lower() != b"100-continue":
         return EXPECTATION
-    return _framing_fault(version, single) or _address_fault(version, target, single.get(HOST))
+    return _framing_fault(version, single) or _address_fault(target, single.get(HOST))
 
 
 def without_upgrade(
@@ -57,12 +57,12 @@ def _framing_fault(version: str, single: Mapping[bytes, bytes]) -> Refusal | Non
     return None
 
 
-def _address_fault(version: str, target: bytes, host: bytes | None) -> Refusal | None:
-    if (host is None and version != "1.0") or (host is not None and not _HOST.fullmatch(host)):
+def _address_fault(target: bytes, host: bytes | None) -> Refusal | None:
+    if host is None or not _HOST.fullmatch(host):
         return NO_HOST
     if b"#" in target:
         return TARGET
     if target.startswith(b"/"):
         return None
     absolute = _ABSOLUTE.match(target)
-    return None if absolute and absolute[1].lower() == (host or b"").lower() else TARGET
+    return None if absolute and absolute[1].lower() == host.lower() else TARGET

@@ -56,6 +56,9 @@ LARGE_FRAMING = Refusal(
 )
 SLOW_HEAD = Refusal(HTTPStatus.REQUEST_TIMEOUT, "head_seconds", "the headers did not arrive in time")
 SLOW_BODY = Refusal(HTTPStatus.REQUEST_TIMEOUT, "body_seconds", "the body did not arrive in time")
+UNREAD_BODY = Refusal(
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "late_body", "the body goes on after the answer; send it sooner"
+)
 UNREAD = Refusal(HTTPStatus.REQUEST_TIMEOUT, "write_seconds", "the answer was not read in time")
 CROWDED = Refusal(
     HTTPStatus.SERVICE_UNAVAILABLE, "connections", "too many connections are open; close idle ones and retry"

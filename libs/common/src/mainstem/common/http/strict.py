@@ -28,8 +28,10 @@ from mainstem.common.http.limits import HEAD_BYTES, HEADERS, TARGET_BYTES, TRAIL
 from mainstem.common.http.refusals import Refusal
 
 PART_BYTES = 16 * 1024
-PIPELINED = 32
+PIPELINED = 64
 """Requests that wait on one connection for the answers before theirs; a packet may hold thousands."""
+LINGER_BYTES = 256 * 1024
+"""Of what a client sends after its answer; closing at once could reset an answer that it has not read."""
 CHUNK_BYTES = 24
 """What a chunk's own framing may take: its size line and the line end behind it."""
 
@@ -70,14 +72,15 @@ class StrictProtocol(HttpToolsProtocol, ABC):
         self._lines_bytes = 0
         self._read_bytes = 0
         self._trailer_bytes = 0
+        self._dropped_bytes = 0
 
     @abstractmethod
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be served, and close."""
 
     @abstractmethod
-    def _end_after_answers(self) -> None:
-        """Read nothing more, and close after the answers that are due."""
+    def _end_after_answers(self, refusal: Refusal | None = None) -> None:
+        """Read nothing more; after the answers that are due, send a refusal if there is one, and close."""
 
     def _parse(self, data: bytes) -> None:
         """Parse what came, in parts so small that bounds are checked in between."""
@@ -126,7 +129,7 @@ class StrictProtocol(HttpToolsProtocol, ABC):
         super().on_message_begin()
         self._phase = HEAD
         self._single = {}
-        self._lines_bytes = self._read_bytes = self._trailer_bytes = 0
+        self._lines_bytes = self._read_bytes = self._trailer_bytes = self._dropped_bytes = 0
 
     def on_url(self, url: bytes) -> None:
         """Take a part of the target."""
@@ -169,8 +172,12 @@ class StrictProtocol(HttpToolsProtocol, ABC):
         self._phase = BODY
 
     def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
+        """Take a part of the body; what comes after the answer is counted and dropped."""
         self._read_bytes -= len(body)
+        if self.cycle.response_complete:
+            self._dropped_bytes += len(body)
+            if self._dropped_bytes > LINGER_BYTES:
+                raise self._because(refusals.UNREAD_BODY)
         super().on_body(body)
 
     def on_chunk_header(self) -> None:
