@@ -34,6 +34,7 @@ ROUTES = "".join(
     ROUTE.format(name=name, access=access)
     for name, access in (
         ("open", "public = true"),
+        ("hasty", "public = true\ntimeout_seconds = 0.5"),
         ("early", "public = true"),
         ("inner", "public = true"),
         ("guarded", 'scope = "contacts:read"'),
