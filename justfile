@@ -50,12 +50,17 @@ conformance *paths:
 chaos *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.chaos "$@"
 
+# Send hostile HTTP to a stack, beside innocent callers that must not notice.
+[group("check")]
+attacks *args:
+    @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.attacks "$@"
+
 # Take each rule of the stream out of a copy of the tree, and demand that its tests fail.
 [group("check")]
 mutations *names:
     @exec "{{bin}}"/python -m tests.mutations "$@"
 
-# Measure what the stream can do: `ingest`, `worker` or `latency`, as bench/README.md says.
+# Measure what the stream can do: `ingest`, `worker`, `latency`, `gateway` or `tokens`, as bench/README.md says.
 [group("check")]
 bench name *args:
     @shift && MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python "{{justfile_directory()}}/bench/{{name}}.py" "$@"

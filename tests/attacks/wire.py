@@ -122,6 +122,7 @@ class Wire:
             async with asyncio.timeout(patience):
                 self._writer.write(part)
                 await self._writer.drain()
+                await asyncio.sleep(0)  # else a loop that only writes never sees the end
         except (ConnectionError, TimeoutError):
             return False
         return not self.is_closed

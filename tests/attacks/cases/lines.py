@@ -117,7 +117,7 @@ OLD = [
         statuses=VERSION,
     ),
     served("HTTP/1.0", request("GET", version=b"1.0"), may_close=True),
-    served("HTTP/1.0 without Host", unhosted("GET", version=b"1.0"), may_close=True),
+    refused("HTTP/1.0 without Host", unhosted("GET", version=b"1.0")),
     either("HTTP/1.0 kept alive", request("GET", b"Connection: keep-alive", version=b"1.0"), may_close=True),
     either("HTTP/1.0 with a body", request("POST", length(SIZE), body=INNER, version=b"1.0"), may_close=True),
     either("HTTP/1.2", request("GET", version=b"1.2"), statuses=VERSION),
