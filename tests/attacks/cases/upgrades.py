@@ -59,7 +59,7 @@ def _of(name: str, method: str, lines: tuple[bytes, ...]) -> list[Case]:
     ]
 
 
-TUNNEL = (200, 400, 404, 405, 501)
+TUNNEL = (200, 400, 401, 404, 405, 501)
 
 CONNECTS = [
     answered(
