@@ -76,7 +76,8 @@ class Callers:
             self.stored += 1
 
     async def _create_contact(self) -> None:
-        one = str(uuid5(NAMESPACE, f"{self.name} {self.requests['contacts']}"))
+        named = uuid5(NAMESPACE, f"{self.name} {self.requests['contacts']}")
+        one = str(UUID(bytes=named.bytes, version=4))
         contact = {"email": {"email_id": one, "primary_email": f"{one}@example.com"}}
         await self._call("contacts", "POST", b"/ctms", JSON, body=json.dumps(contact).encode(), wanted=(201,))
         answer = await self._call("contacts", "GET", f"/ctms/{one}".encode(), wanted=(200,))
