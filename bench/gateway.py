@@ -7,10 +7,7 @@ turns under the same load: 32 connections that read one contact with a token.
 import argparse
 import asyncio
 import json
-import os
 import statistics
-import subprocess
-import sys
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -18,19 +15,15 @@ from pathlib import Path
 
 import httpx
 from report import Figures, Goal, progress, tell
-from stage import PASSWORD, Program, Stage, connected, costs, mainstem, open_stage, run, script
+from stage import Program, Stage, costs, mainstem, open_stage, run, script
+from trees import ROOT, add_base, check_out, output_of, prepare
 
-from mainstem.sandbox.programs import mainstem_script, without_ours
 from mainstem.sandbox.servers.ports import LOOPBACK
-from mainstem.sandbox.servers.roles import login_of
 
 ROUNDS = 5
 SECONDS = 4.0
 CONNECTIONS = 32
 MOST_A_SECOND = 8_000
-ROOT = Path(__file__).parent.parent
-SOURCES = ("libs/common/src", "services/gateway/src")
-CLIENT = "services/gateway/src/mainstem/gateway/proxy/client.py"
 PATH = "/ctms/332de237-cab7-4461-bcc3-48e68f42bd5c"
 TITLES = {"base": "(a) as it was", "own": "(b) as it is"}
 
@@ -71,58 +64,18 @@ async def measure(base: str, rounds: int, seconds: float, connections: int) -> b
     return report(measured, memory)
 
 
-def find_base() -> str:
-    """Return the commit before the one that brought the proxy's own client."""
-    command = ["git", "log", "--diff-filter=A", "--format=%H", "--", CLIENT]
-    commits = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
-    if not commits:
-        sys.exit("no commit brought the proxy's client: name one with --base")
-    return f"{commits[-1]}^"
-
-
-def check_out(revision: str, folder: Path) -> Path:
-    """Write a commit's libraries and services to a folder, and return it."""
-    folder.mkdir()
-    archive = subprocess.run(
-        ["git", "archive", revision, "libs", "services"], cwd=ROOT, check=True, capture_output=True
-    )
-    subprocess.run(["tar", "-x", "-C", folder], input=archive.stdout, check=True)
-    return folder
-
-
 @asynccontextmanager
 async def started(stage: Stage, name: str, tree: Path, upstream: str) -> AsyncIterator[Gateway]:
     """Run a tree's gateway on a database that the tree itself migrated, and give it a client."""
-    environment = await prepare(stage, name, tree)
+    environment = await prepare(stage, name, tree, "gateway")
     command = ("gateway", "clients", "add", "bench", "--email", "bench@example.com", "--json")
-    told = json.loads(await _output(environment, *command, "--scope", "contacts:read"))
+    told = json.loads(await output_of(environment, *command, "--scope", "contacts:read"))
     upstreams = {f"MAINSTEM_UPSTREAM_{name.upper()}": upstream for name in ("ingest", "sync", "billing")}
     async with stage.running(name, mainstem("gateway", "serve"), "gateway", **environment, **upstreams) as it:
         credentials = (told["client_id"], told["client_secret"])
         async with httpx.AsyncClient(base_url=it.base) as http:
             answer = await http.post("/token", auth=credentials, data={"grant_type": "client_credentials"})
         yield Gateway(it, answer.raise_for_status().json()["access_token"])
-
-
-async def prepare(stage: Stage, name: str, tree: Path) -> dict[str, str]:
-    """Make a database by a tree's migrations, and return what a program of that tree is told."""
-    async with connected(stage.postgres.superuser_url()) as connection:
-        await connection.execute(f"CREATE DATABASE {name} OWNER mainstem")
-    environment = {"PYTHONPATH": os.pathsep.join(str(tree / source) for source in SOURCES)}
-    await _output({**environment, "DATABASE_URL": stage.postgres.url(name)}, "database", "upgrade")
-    login = f"{login_of('gateway')}:{PASSWORD}"
-    return {**environment, "DATABASE_URL": f"postgresql://{login}@{LOOPBACK}:{stage.postgres.port}/{name}"}
-
-
-async def _output(told: dict[str, str], *words: str) -> bytes:
-    environment = {**without_ours(os.environ), **told}
-    child = await asyncio.create_subprocess_exec(
-        mainstem_script(), *words, env=environment, stdout=asyncio.subprocess.PIPE
-    )
-    output, _ = await child.communicate()
-    if child.returncode:
-        sys.exit(f"`mainstem {' '.join(words)}` failed in the tree at {told['PYTHONPATH']}")
-    return output
 
 
 @asynccontextmanager
@@ -196,9 +149,9 @@ def report(measured: dict[str, list[Measured]], memory: dict[str, float]) -> boo
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--base", help="commit to compare with; else the one before the proxy's own client")
+    add_base(parser)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     given = parser.parse_args()
-    run(measure(given.base or find_base(), given.rounds, given.seconds, given.connections))
+    run(measure(given.base, given.rounds, given.seconds, given.connections))

@@ -1,6 +1,7 @@
 """`./just bench ingest`: how much of the bare door's speed is left when events are stored before the answer.
 
-Three apps take turns under the same load: (a) one that only verifies, (b) one insert a request, (c) ours.
+Four apps take turns under the same load: (a) one that only verifies, (b) one insert a request, (c) ours, and
+(d) ours as it was at an earlier commit.
 """
 
 import argparse
@@ -13,6 +14,7 @@ from pathlib import Path
 from bodies import SECRET
 from report import Figures, Goal, progress, tell
 from stage import Program, Stage, connected, costs, mainstem, open_stage, run, script
+from trees import add_base, check_out, prepare
 
 from mainstem.sandbox.servers.ports import LOOPBACK
 
@@ -25,16 +27,19 @@ APPS: dict[str, list[str | Path]] = {
     "verify": script("doors.py", "verify"),
     "each": script("doors.py", "each"),
     "group": mainstem("ingest", "serve"),
+    "base": mainstem("ingest", "serve"),
 }
 TITLES = {
     "verify": "(a) only verifies",
     "each": "(b) one insert a request",
     "group": "(c) ours, group commit",
+    "base": "(d) ours as it was",
 }
 
 GOALS = (
     Goal("group_to_verify", least=0.6),
     Goal("group_to_each", least=1.25),
+    Goal("group_to_base", least=1.0),
     Goal("group_memory_mib", most=100),
     Goal("refused", most=0),
 )
@@ -42,13 +47,20 @@ GOALS = (
 Measured = dict[str, float]
 
 
-async def measure(rounds: int, seconds: float, connections: int) -> bool:
+async def measure(base: str | None, rounds: int, seconds: float, connections: int) -> bool:
     """Run everything and print it; return whether the goals were reached."""
     measured: dict[str, list[Measured]] = {name: [] for name in APPS}
     async with open_stage() as stage, AsyncExitStack() as running:
+        earlier = await prepare(stage, "base", check_out(base, stage.folder / "base"), "ingest")
         programs = {
             name: await running.enter_async_context(
-                stage.running(name, command, "ingest", STRIPE_WEBHOOK_SECRETS=SECRET)
+                stage.running(
+                    name,
+                    command,
+                    "ingest",
+                    STRIPE_WEBHOOK_SECRETS=SECRET,
+                    **(earlier if name == "base" else {}),
+                )
             )
             for name, command in APPS.items()
         }
@@ -67,9 +79,10 @@ async def measure(rounds: int, seconds: float, connections: int) -> bool:
 
 async def once(stage: Stage, program: Program, prefix: str, seconds: float, connections: int) -> Measured:
     """Load one app for a while, on an empty inbox."""
-    async with connected(stage.postgres.superuser_url("mainstem")) as connection:
-        await connection.execute("TRUNCATE inbox.event")
-        await connection.execute("CHECKPOINT")
+    for database in ("mainstem", "base"):
+        async with connected(stage.postgres.superuser_url(database)) as connection:
+            await connection.execute("TRUNCATE inbox.event")
+            await connection.execute("CHECKPOINT")
     with costs({"app": program}, stage) as spent:
         answered = await load(program, prefix, seconds, connections)
     return {
@@ -122,6 +135,7 @@ def report(measured: dict[str, list[Measured]], memory: dict[str, float]) -> boo
     figures: Figures = {
         "group_to_verify": round(group / medians["verify"]["rate"], 2),
         "group_to_each": round(group / medians["each"]["rate"], 2),
+        "group_to_base": round(group / medians["base"]["rate"], 2),
         **{f"{name}_per_second": round(one["rate"]) for name, one in medians.items()},
         **{f"{name}_cpu_us": round(one["app_us"]) for name, one in medians.items()},
         "group_p99_ms": round(medians["group"]["p99_ms"], 1),
@@ -133,8 +147,9 @@ def report(measured: dict[str, list[Measured]], memory: dict[str, float]) -> boo
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
+    add_base(parser)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--seconds", type=float, default=SECONDS)
     parser.add_argument("--connections", type=int, default=CONNECTIONS)
     given = parser.parse_args()
-    run(measure(given.rounds, given.seconds, given.connections))
+    run(measure(given.base, given.rounds, given.seconds, given.connections))
