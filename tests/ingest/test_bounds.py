@@ -13,7 +13,7 @@ from mainstem.common import hints
 from mainstem.common.errors import BadRequestError
 from mainstem.common.hints import Hint
 from mainstem.common.texts import MOST_CHARACTERS
-from mainstem.ingest.providers.stripe_bare import read_bare
+from mainstem.ingest.providers.stripe_bare import UNREADABLE, read_bare
 from mainstem.ingest.providers.stripe_events import read_envelope
 
 FITS, LONG = "x" * MOST_CHARACTERS, "x" * (MOST_CHARACTERS + 1)
@@ -51,16 +51,16 @@ def test_a_text_that_cannot_be_stored_is_refused_by_name(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "name"),
+    "body",
     [
-        (bare_customer(id=LONG), "id"),
-        ({"id": LONG, "object": "customer", "deleted": True}, "id"),
-        (bare_item("si_1", subscription=LONG), "subscription"),
+        bare_customer(id=LONG),
+        {"id": LONG, "object": "customer", "deleted": True},
+        bare_item("si_1", subscription=LONG),
     ],
     ids=["a customer", "a deleted one", "an item's subscription"],
 )
-def test_a_bare_object_with_too_long_an_id_is_refused_by_name(body: Any, name: str) -> None:
-    with pytest.raises(BadRequestError, match=f"the {name} has more than 255 characters"):
+def test_a_bare_object_with_too_long_an_id_is_refused(body: Any) -> None:
+    with pytest.raises(BadRequestError, match=UNREADABLE):
         read_bare(json.dumps(body).encode())
 
 

@@ -14,7 +14,6 @@ from msgspec import Meta
 
 from mainstem.common.errors import BadRequestError, MainstemError
 from mainstem.common.http.bodies import parse
-from mainstem.common.texts import check_length
 from mainstem.ingest.providers.protocol import PayloadError, Snapshot
 from mainstem.ingest.providers.stripe_rows import lone_item, snapshot
 from mainstem.ingest.providers.stripe_shapes import Amount, Count, Id, Seconds
@@ -189,7 +188,6 @@ def read_bare(body: bytes) -> Bare:
     root = (kind, rows.id) if kind != "subscription_item" else ("subscription", about["subscription"])
     if not rows.id or not root[1] or _NUL.search(body):
         raise BadRequestError(UNREADABLE)
-    check_length(id=rows.id, subscription=root[1])
     livemode = about.get("livemode")
     return Bare(kind, root, livemode if isinstance(livemode, bool) else None)
 
