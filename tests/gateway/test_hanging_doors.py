@@ -29,8 +29,9 @@ MORE: dict[str, dict[str, Any]] = {
     "gateway": {f"upstream_{name}": NOWHERE for name in ("ingest", "sync", "billing")},
     "ingest": {"stripe_webhook_secrets": SECRET},
 }
+LOGIN = {"grant_type": "client_credentials", "client_id": "id_fan", "client_secret": "secret_x"}
 REQUESTS: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
-    "gateway": [("POST", "/token", {"data": {"client_id": "id_fan", "client_secret": "secret_x"}})],
+    "gateway": [("POST", "/token", {"data": LOGIN})],
     "ingest": [
         ("POST", "/webhooks/stripe", {"content": BODY}),
         ("POST", "/webhooks/stripe", {"content": BODY}),
