@@ -10,7 +10,8 @@ from starlette.types import Message
 from tiny_gateway import Gateway, StartGateway
 
 from mainstem.common.breaker import FAILURES_TO_OPEN
-from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError
+from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError, UnavailableError
+from mainstem.common.http.budget import Budget, Holding
 from mainstem.gateway.proxy.body import ClientGoneError, IncomingBody
 from mainstem.gateway.proxy.watch import Watch
 from mainstem.sandbox.servers.ports import Ports
@@ -97,7 +98,7 @@ async def test_a_caller_that_reads_nothing_is_dropped() -> None:
         await asyncio.Event().wait()
 
     waits = asyncio.Event()
-    body = IncomingBody(receive, None, limit_bytes=10)
+    body = IncomingBody(receive, None, Holding(Budget(), ""), limit_bytes=10)
     with pytest.raises(ClientGoneError):
         async with asyncio.timeout(3), Watch(body, send, body_seconds=9.0, send_seconds=0.1) as watch:
             await watch.send({"type": "http.response.start"})
@@ -181,3 +182,18 @@ async def test_a_caller_who_leaves_gives_the_trial_back(
             await scripted.ended[before].wait()
         scripted.answers = [OK]
         assert (await gateway.http.get("/raw/x")).status_code == 200
+
+
+async def test_gathered_bodies_of_one_address_have_a_share_of_the_budget_and_give_it_back() -> None:
+    async def receive() -> Message:
+        return {"type": "http.request", "body": b"x" * 60, "more_body": True}
+
+    budget = Budget(400)
+    holding = Holding(budget, "192.0.2.1")
+    body = IncomingBody(receive, None, holding, limit_bytes=1_000)
+    await body.begin()
+    with pytest.raises(UnavailableError):
+        await body.gather()
+    assert budget.held_bytes == 60
+    holding.release()
+    assert budget.held_bytes == 0

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from guarded_app import Recorder
+from guarded_app import LIMITS, Recorder
+from raw_http import until
 from wire import wire_to
 
 from mainstem.common.http.strict import PIPELINED
@@ -104,3 +105,22 @@ async def test_pipeline_is_bounded_and_what_was_taken_is_answered(app: Recorder)
         said = await wire.hear()
     assert said.statuses == [*[200] * (1 + PIPELINED), 503]
     assert said.is_closed
+
+
+async def test_client_that_leaves_is_noticed_by_the_request_that_runs_and_not_only_by_the_newest(
+    app: Recorder,
+) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /watch" + H + b"\r\nGET /next" + H + b"\r\n")
+        await until(lambda: ("GET", "/watch", None) in app.received)
+    await until(lambda: ("left", "/watch", None) in app.received)
+    assert "/next" not in [path for _, path, _ in app.received]
+
+
+async def test_head_that_the_server_itself_did_not_read_has_its_time_afterwards(app: Recorder) -> None:
+    last = b"GET /last" + H + b"\r\n"
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /held" + H + b"\r\nGET /next" + H + b"\r\n" + last[:20], last[20:])
+        asyncio.get_running_loop().call_later(2 * LIMITS.head_seconds, app.go_on.set)
+        said = await wire.hear(quiet=2)
+    assert said.statuses == [200, 200, 200]

@@ -95,6 +95,10 @@ BROKEN_BODIES: dict[str, bytes] = {
     "bare line feed after size": b"3\nabc\r\n0\r\n\r\n",
     "extension of 100 kB": b"3;a=" + b"b" * 100_000 + b"\r\nabc\r\n0\r\n\r\n",
     "trailers of 1 MB": b"3\r\nabc\r\n0\r\n" + b"X-A: b\r\n" * 125_000 + b"\r\n",
+    "trailer after the credit of many chunks": b"1\r\na\r\n" * 20_000
+    + b"0\r\nX-A: "
+    + b"b" * 100_000
+    + b"\r\n\r\n",
     "length as a trailer": b"3\r\nabc\r\n0\r\nContent-Length: 9\r\n\r\n",
     "one trailer of 1 MB": b"3\r\nabc\r\n0\r\nX-A: " + b"b" * 1_000_000 + b"\r\n\r\n",
 }
@@ -156,3 +160,20 @@ async def test_small_chunks_of_a_large_body_are_served(app: Recorder) -> None:
         await wire.send(CHUNKED + chunks + b"0\r\n\r\n")
         assert (await wire.hear(b"POST")).statuses == [200]
     assert app.received == [("POST", "/a", body)]
+
+
+async def test_trailer_that_asks_to_close_ends_the_connection_with_its_answer(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(CHUNKED + b"3\r\nabc\r\n0\r\nConnection: close\r\n\r\n")
+        said = await wire.hear(b"POST")
+    assert said.statuses == [200]
+    assert said.headers[0][b"connection"] == b"close"
+    assert said.is_closed
+
+
+async def test_broken_body_behind_an_expectation_is_no_failure_of_the_app(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(post(b"Host: a", b"Expect: 100-continue", b"Transfer-Encoding: chunked") + b"ZZ\r\n")
+        said = await wire.hear(b"POST")
+    assert said.statuses == [400]
+    assert app.received == [("POST", "/a", None)]

@@ -2,13 +2,17 @@
 
 import asyncio
 from contextlib import AsyncExitStack
+from typing import Any
 
+import uvicorn
 from guarded_app import LIMITS, Recorder
 from raw_http import until
 from serving import serving
+from uvicorn.server import ServerState
 from wire import Wire, wire_to
 
-from mainstem.common.http.limits import Limits
+from mainstem.common.http.guard import guarded
+from mainstem.common.http.limits import Census, Limits, Trusted
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -113,3 +117,76 @@ async def test_client_that_does_not_read_its_answer_is_cut_off(app: Recorder) ->
         await asyncio.sleep(3 * LIMITS.write_seconds)
         content = await wire.reader.read(-1)
     assert len(content) < 20_000_000
+
+
+async def test_full_process_drops_a_connection_whose_body_does_not_come() -> None:
+    app, limits = Recorder(), Limits(connections=4, connections_per_address=2)
+    unfinished = b"POST /a HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\na"
+    async with serving(app, limits) as url, AsyncExitStack() as held:
+        for number in range(limits.connections):
+            wire = await held.enter_async_context(wire_to(url, f"127.0.0.{2 + number % 2}"))
+            await wire.send(unfinished)
+        await asyncio.sleep(0.2)
+        new = await held.enter_async_context(wire_to(url, "127.0.0.9"))
+        await new.send(REQUEST)
+        assert (await new.hear()).statuses == [200]
+
+
+class FullTransport(asyncio.Transport):
+    """A transport whose client reads nothing: a close waits for ever, as a real one does."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("127.0.0.1", 5), "sockname": ("127.0.0.1", 6)})
+        self.has_closed = False
+        self.aborted = asyncio.Event()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Keep it for ever."""
+
+    def is_closing(self) -> bool:
+        return self.has_closed
+
+    def close(self) -> None:
+        self.has_closed = True
+
+    def abort(self) -> None:
+        self.aborted.set()
+
+    def resume_reading(self) -> None:
+        """Read on."""
+
+
+async def connection_of(app: Recorder) -> tuple[asyncio.Protocol, FullTransport]:
+    protocol = guarded(LIMITS, Census(LIMITS, Trusted(None)))
+    config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="critical")
+    config.load()
+    made: Any = protocol
+    connection, transport = made(config, ServerState(), {}), FullTransport()
+    connection.connection_made(transport)
+    return connection, transport
+
+
+async def test_client_that_asked_to_close_and_reads_nothing_is_cut_off() -> None:
+    connection, transport = await connection_of(Recorder())
+    connection.data_received(REQUEST.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    async with asyncio.timeout(5):
+        await transport.aborted.wait()
+    assert transport.has_closed
+
+
+async def test_client_that_ends_its_side_and_reads_nothing_is_cut_off() -> None:
+    connection, transport = await connection_of(Recorder())
+    connection.data_received(REQUEST)
+    connection.eof_received()
+    async with asyncio.timeout(5):
+        await transport.aborted.wait()
+
+
+async def test_flush_of_what_is_left_unsets_no_limit_of_a_connection_that_closes() -> None:
+    connection, transport = await connection_of(Recorder())
+    await asyncio.sleep(1.5 * LIMITS.head_seconds)
+    assert transport.has_closed
+    connection.pause_writing()
+    connection.resume_writing()
+    async with asyncio.timeout(5):
+        await transport.aborted.wait()

@@ -39,6 +39,8 @@ TOKEN = Endpoint(
     answers={200: "an access token"},
     errors=(BadRequestError, CredentialsError, ScopeError, GrantError, TooManyRequestsError),
     public=True,
+    # Longer than a login waits for its turn at hashing.
+    timeout=25.0,
     body_limit=FORM_LIMIT_BYTES,
 )
 JWKS = Endpoint("GET", JWKS_PATH, answers={200: "the public keys"}, public=True)

@@ -100,6 +100,8 @@ class Deliverer:
             return 0
         await self._wait(SUSPECT_WAIT_SECONDS)
         if self._running:
+            # The others have waited long enough; nobody waits again before they had time of their own.
+            self._suspected_at = time.monotonic() + BUSY_SUSPECT_SECONDS
             return 0
         claimed = await self._start(self._store.claim_suspect)
         await self._wait()

@@ -44,6 +44,11 @@ class GuardedProtocol(StrictProtocol):
         """Whether a request is being answered."""
         return self._answering is not None and not self._answering.response_complete
 
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the body of a request has not ended."""
+        return self._phase is BODY
+
     def drop(self) -> None:
         """Close the connection at once."""
         self._phase = DEAF
@@ -65,6 +70,11 @@ class GuardedProtocol(StrictProtocol):
         self._unset_keepalive_if_required()
         self._unset_stalled()
         super().connection_lost(exc)
+        # uvicorn tells the newest request alone that its client has left.
+        if self._answering is not None:
+            self._answering.disconnected = True
+            self._answering.message_event.set()
+        self.pipeline.clear()
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Each part of a request has its own time limit; blank lines extend none."""
@@ -96,11 +106,12 @@ class GuardedProtocol(StrictProtocol):
             self._expect(self._limits.idle_seconds)
 
     def _expire(self) -> None:
-        if self._phase is HEAD:
+        if self._phase in (HEAD, BODY) and self.flow.read_paused:
+            # Nothing was read while an answer is due, or while the app did not take the body: it is no delay
+            # of the client's.
+            self._watch()
+        elif self._phase is HEAD:
             self._refuse(refusals.SLOW_HEAD)
-        elif self._phase is BODY and self.flow.read_paused:
-            # The app has not read what came: the delay is not the client's.
-            self._expect(self._limits.body_seconds)
         elif self._phase is BODY:
             self._refuse(refusals.SLOW_BODY)
         elif not self.is_answering:
@@ -116,6 +127,7 @@ class GuardedProtocol(StrictProtocol):
         """Go on with the next request; one whose body is still on its way has a moment to finish it."""
         self.server_state.total_requests += 1
         if self.transport.is_closing():
+            self._cut_off_later()
             return
         self.flow.resume_reading()
         if self._phase is BODY and self.cycle.response_complete:
@@ -135,8 +147,13 @@ class GuardedProtocol(StrictProtocol):
 
     def resume_writing(self) -> None:
         """Go on writing."""
-        self._unset_stalled()
+        if not self.transport.is_closing():
+            self._unset_stalled()
         super().resume_writing()
+
+    def eof_received(self) -> None:
+        """Let the transport close itself, and cut off a client that does not read what is left."""
+        self._cut_off_later()
 
     def _drop_stalled(self) -> None:
         self._journal.add(refusals.UNREAD)
@@ -167,6 +184,7 @@ class GuardedProtocol(StrictProtocol):
         if self._answering is cycle:
             self._answering = None
         cycle.disconnected = True
+        cycle.waiting_for_100_continue = False
         cycle.message_event.set()
 
     def _end_after_answers(self, refusal: Refusal | None = None) -> None:
@@ -200,8 +218,12 @@ class GuardedProtocol(StrictProtocol):
         """Close once everything is sent; a client that does not read is cut off after a while."""
         if not self.transport.is_closing():
             self.transport.close()
-            self._unset_stalled()
-            self._stalled = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
+            self._cut_off_later()
+
+    def _cut_off_later(self) -> None:
+        """Bound how long a closing transport waits for its client to read."""
+        self._unset_stalled()
+        self._stalled = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
 
 
 def guarded(limits: Limits, census: Census) -> type[asyncio.Protocol]:

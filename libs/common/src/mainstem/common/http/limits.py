@@ -1,9 +1,9 @@
 """Bounds of one listening process: bytes, seconds and connections, by process and by client address."""
 
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
+from itertools import chain
 from typing import Protocol
 
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -53,6 +53,11 @@ class Connection(Protocol):
         """Whether a request of it is being answered."""
         ...
 
+    @property
+    def awaits_body(self) -> bool:
+        """Whether the body of a request has not ended."""
+        ...
+
     def drop(self) -> None:
         """Close it at once."""
         ...
@@ -72,7 +77,8 @@ class Trusted:
 class Census:
     """Counts open connections of a process and of each client address.
 
-    A full process drops its oldest connection that answers nothing, so that health checks still get in.
+    A full process drops its oldest connection that answers nothing, else the oldest whose body has not ended,
+    so that health checks still get in.
     """
 
     def __init__(self, limits: Limits, trusted: Trusted) -> None:
@@ -100,14 +106,13 @@ class Census:
             _decrease(self._by_address, owner)
 
     def _make_room(self) -> bool:
-        for connection in self._waiting():
-            self.leave(connection)
-            connection.drop()
-            return True
-        return False
-
-    def _waiting(self) -> Iterator[Connection]:
-        return (connection for connection in self._open if not connection.is_answering)
+        idle = (connection for connection in self._open if not connection.is_answering)
+        unfinished = (connection for connection in self._open if connection.awaits_body)
+        found = next(chain(idle, unfinished), None)
+        if found is not None:
+            self.leave(found)
+            found.drop()
+        return found is not None
 
 
 class AddressShare:

@@ -96,6 +96,8 @@ class StrictProtocol(HttpToolsProtocol, ABC):
         """Parse a part; refuse what is too long and has not ended, which no callback sees."""
         self._read_bytes += len(data)
         self._feed(data)
+        # What the framing of chunks did not take is no credit for what comes later.
+        self._read_bytes = max(self._read_bytes, 0)
         if self._phase is HEAD and self._read_bytes > HEAD_BYTES:
             self._refuse(refusals.LARGE_HEAD)
         elif self._phase is BODY and self._read_bytes > TRAILER_BYTES + CHUNK_BYTES:
@@ -189,3 +191,6 @@ class StrictProtocol(HttpToolsProtocol, ABC):
         if self._replay is None:
             self._phase = IDLE
             super().on_message_complete()
+            if self.cycle.keep_alive and not self.parser.should_keep_alive():
+                # A trailer says `Connection: close`: the parser drops whatever follows.
+                self._end_after_answers()

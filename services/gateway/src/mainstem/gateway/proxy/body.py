@@ -7,6 +7,7 @@ from http import HTTPStatus
 from starlette.types import Receive
 
 from mainstem.common.errors import BadRequestError, ContentTooLargeError, MainstemError
+from mainstem.common.http.budget import Holding
 
 GATHERED_BYTES = 1024 * 1024
 CLOSE = {"Connection": "close"}
@@ -32,11 +33,13 @@ class IncomingBody:
     Args:
         receive: the server's.
         declared: bytes by the request's Content-Length, None without one.
+        holding: counts what is gathered; whoever opened it releases it.
         limit_bytes: most bytes that the route takes.
     """
 
-    def __init__(self, receive: Receive, declared: int | None, *, limit_bytes: int) -> None:
+    def __init__(self, receive: Receive, declared: int | None, holding: Holding, *, limit_bytes: int) -> None:
         self.declared = declared
+        self._holding = holding
         self._receive = receive
         self._limit_bytes = limit_bytes
         self._received_bytes = 0
@@ -73,11 +76,18 @@ class IncomingBody:
         self._first = await self._next()
 
     async def gather(self) -> None:
-        """Read all of it, or its first mebibyte, into the first part; raises as `begin` does."""
-        parts = [self._first]
+        """Read all of it, or its first mebibyte, into the first part; raises as `begin` does.
+
+        Raises:
+            UnavailableError: the process, or the caller's address, holds too much of bodies.
+        """
+        self._holding.add(len(self._first))
+        gathered = bytearray(self._first)
         while not self.has_ended and self._received_bytes < GATHERED_BYTES:
-            parts.append(await self._next())
-        self._first = b"".join(parts)
+            part = await self._next()
+            self._holding.add(len(part))
+            gathered += part
+        self._first = bytes(gathered)
 
     async def parts(self) -> AsyncIterator[bytes]:
         """Give the parts as they come; raises as `begin` does."""

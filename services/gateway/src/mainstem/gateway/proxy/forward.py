@@ -14,6 +14,8 @@ from starlette.types import Receive, Scope, Send
 from mainstem.common import telemetry
 from mainstem.common.breaker import Breaker
 from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError
+from mainstem.common.http.budget import Budget, Holding
+from mainstem.common.http.limits import owner_of
 from mainstem.gateway.proxy import headers
 from mainstem.gateway.proxy.answer import NO_BODY, ConnectionEndedError, IncomingAnswer, UpstreamError
 from mainstem.gateway.proxy.body import ClientGoneError, IncomingBody
@@ -46,8 +48,9 @@ class Upstream:
 class Proxy:
     """Forwards over pooled connections; the circuit breaker of an upstream that gives no answers opens."""
 
-    def __init__(self, upstreams: Mapping[str, Upstream]) -> None:
+    def __init__(self, upstreams: Mapping[str, Upstream], budget: Budget) -> None:
         self._upstreams = upstreams
+        self._budget = budget
 
     async def forward(
         self, route: Route, identity: str | None, scope: Scope, receive: Receive, send: Send
@@ -60,9 +63,10 @@ class Proxy:
             CircuitOpenError: it did so again and again a moment ago.
             PoolFullError: too many requests wait for it.
         """
-        body = IncomingBody(
-            receive, headers.read_length(scope["headers"]), limit_bytes=route.body_limit_bytes
-        )
+        client = scope.get("client")
+        holding = Holding(self._budget, owner_of(client[0]) if client else "")
+        length = headers.read_length(scope["headers"])
+        body = IncomingBody(receive, length, holding, limit_bytes=route.body_limit_bytes)
         exchange = _Exchange(self._upstreams[route.upstream], route, identity, scope, body)
         try:
             async with Watch(body, send, body_seconds=route.timeout_seconds) as watch:
@@ -74,6 +78,8 @@ class Proxy:
             # The server closes the connection of an answer without its end: half must not look whole.
             if not exchange.has_begun:
                 raise
+        finally:
+            holding.release()
 
 
 @asynccontextmanager
@@ -89,7 +95,7 @@ async def open_proxy(base_urls: Mapping[str, str], *, circuit_seconds: float) ->
         for name, url in base_urls.items()
     }
     try:
-        yield Proxy(upstreams)
+        yield Proxy(upstreams, Budget())
     finally:
         for upstream in upstreams.values():
             upstream.pool.close()
