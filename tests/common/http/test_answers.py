@@ -120,7 +120,7 @@ async def test_client_that_leaves_is_noticed_by_the_request_that_runs_and_not_on
 async def test_head_that_the_server_itself_did_not_read_has_its_time_afterwards(app: Recorder) -> None:
     last = b"GET /last" + H + b"\r\n"
     async with wire_to(app.url) as wire:
-        await wire.send(b"GET /held" + H + b"\r\nGET /next" + H + b"\r\n" + last[:20], last[20:])
+        await wire.send(b"GET /deaf" + H + b"\r\nGET /next" + H + b"\r\n" + last[:20], last[20:])
         asyncio.get_running_loop().call_later(2 * LIMITS.head_seconds, app.go_on.set)
         said = await wire.hear(quiet=2)
     assert said.statuses == [200, 200, 200]

@@ -178,15 +178,17 @@ async def test_client_that_ends_its_side_and_reads_nothing_is_cut_off() -> None:
     connection, transport = await connection_of(Recorder())
     connection.data_received(REQUEST)
     connection.eof_received()
+    transport.close()  # as asyncio does
     async with asyncio.timeout(5):
         await transport.aborted.wait()
 
 
 async def test_flush_of_what_is_left_unsets_no_limit_of_a_connection_that_closes() -> None:
     connection, transport = await connection_of(Recorder())
-    await asyncio.sleep(1.5 * LIMITS.head_seconds)
-    assert transport.has_closed
+    await asyncio.sleep(0.75 * LIMITS.head_seconds)
     connection.pause_writing()
+    await asyncio.sleep(0.5 * LIMITS.head_seconds)
+    assert transport.has_closed
     connection.resume_writing()
     async with asyncio.timeout(5):
         await transport.aborted.wait()
