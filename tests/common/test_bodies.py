@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from mainstem.common.errors import BadRequestError, InvalidError
-from mainstem.common.http.bodies import LEVELS, MOST_ERRORS, parse, read, read_values
+from mainstem.common.http.bodies import LEVELS, MOST_CONTAINERS, MOST_ERRORS, parse, read, read_values
 
 
 class Order(BaseModel):
@@ -114,5 +114,5 @@ def test_values_of_a_query_are_refused_by_their_place() -> None:
 
 def test_body_of_very_many_objects_is_refused_before_it_is_read() -> None:
     with pytest.raises(BadRequestError, match="objects and arrays"):
-        parse(b"[" + b"{}," * 20_000 + b"{}]")
+        parse(b"[" + b"{}," * MOST_CONTAINERS + b"{}]")
     assert len(parse(b"[" + b"{}," * 10_000 + b"{}]")) == 10_001

@@ -281,3 +281,15 @@ async def test_an_answer_about_another_object_is_refused(ingest: Ingest, provide
     (row,) = await ingest.rows("SELECT status, last_error FROM inbox.event")
     assert row == {"status": "received", "last_error": "customer: another one came than was asked for"}
     assert await ingest.table("customer") == []
+
+
+@pytest.mark.parametrize("object_id", [".", ".."])
+async def test_an_id_that_leaves_its_path_is_asked_for_nowhere(
+    ingest: Ingest, provider: Provider, object_id: str
+) -> None:
+    asked = len(provider.world.stand_in.received())
+    await ingest.record(hint("customer.updated", "customer", object_id))
+    await (await provider.pipeline(ingest)).work()
+    (row,) = await ingest.rows("SELECT last_error FROM inbox.event")
+    assert row == {"last_error": "the object's id is no id"}
+    assert len(provider.world.stand_in.received()) == asked

@@ -15,6 +15,7 @@ from spellings import ADDRESSES, ANY_JSON, NAMES, NO_ADDRESSES, NO_NAMES, NO_UUI
 
 from mainstem.common import owner
 from mainstem.sync.bodies import BODIES
+from mainstem.sync.contacts import MOST_FOUND
 from mainstem.sync.groups import IDENTITY_KINDS
 
 Row = dict[str, Any]
@@ -121,3 +122,16 @@ async def test_any_value_of_any_field_is_refused_or_read_back(
         is_left_out = (group, name, value) == ("email", "email_id", None)
         assert is_left_out or read[group][name] == (str(value) if is_number else value)
         assert BODIES[group].model_fields[name].default is not False or type(value) is bool
+
+
+async def test_search_that_matches_very_many_contacts_is_refused(api: httpx.AsyncClient) -> None:
+    for number in range(MOST_FOUND + 1):
+        answer = await api.get("/ctms", params={"sfdc_id": "shared"})
+        assert len(answer.json()) == number
+        email = {"primary_email": f"shared-{number}@example.com", "sfdc_id": "shared"}
+        assert (await api.post("/ctms", json={"email": email})).status_code == 201
+    answer = await api.get("/ctms", params={"sfdc_id": "shared"})
+    assert answer.status_code == 400
+    assert (
+        answer.json()["detail"] == f"more than {MOST_FOUND} contacts match; add another identity to the query"
+    )

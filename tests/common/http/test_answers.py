@@ -124,3 +124,10 @@ async def test_head_that_the_server_itself_did_not_read_has_its_time_afterwards(
         asyncio.get_running_loop().call_later(2 * LIMITS.head_seconds, app.go_on.set)
         said = await wire.hear(quiet=2)
     assert said.statuses == [200, 200, 200]
+
+
+async def test_pipelined_request_inherits_nothing_of_the_request_before_it(app: Recorder) -> None:
+    async with wire_to(app.url) as wire:
+        await wire.send(b"GET /first" + H + b"\r\nGET /second" + H + b"\r\n")
+        assert (await wire.hear()).statuses == [200, 200]
+    assert app.inherited == ["", ""]

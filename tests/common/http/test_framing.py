@@ -45,6 +45,8 @@ REFUSED: dict[str, tuple[bytes, int]] = {
     "no host": (post(), 400),
     "no host in HTTP/1.0": (post(version=b"1.0"), 400),
     "two hosts": (post(b"Host: a", b"Host: a"), 400),
+    "two authorizations": (post(b"Host: a", b"Authorization: Bearer a", b"Authorization: Bearer b"), 400),
+    "two signatures": (post(b"Host: a", b"Stripe-Signature: t=1", b"Stripe-Signature: t=1"), 400),
     "host list": (post(b"Host: a, b"), 400),
     "host with a space": (post(b"Host: a b"), 400),
     "space before colon": (post(b"Host: a", b"Content-Length : 2") + b"ab", 400),

@@ -16,12 +16,15 @@ from sqlmodel import col, select
 from sqlmodel.ext.asyncio.session import AsyncSession
 
 from mainstem.common.database import Connection
-from mainstem.common.errors import ConflictError
+from mainstem.common.errors import BadRequestError, ConflictError
 from mainstem.common.models import contact as tables
 from mainstem.common.owner import normalise
 from mainstem.sync.groups import GROUPS, IDENTITY_KINDS, Contact, Newsletter, Span, identities
 
 DEADLOCK = "40P01"
+
+MOST_FOUND = 20
+"""Contacts that one search returns: several kinds of identity are shared, and a contact may be large."""
 
 MOST_AT_ONCE = 500
 """Newsletters of one statement, which Postgres allows 32,767 parameters."""
@@ -59,7 +62,11 @@ async def find_for_change(session: AsyncSession, contact_id: UUID) -> Contact | 
 
 
 async def search(session: AsyncSession, wanted: Mapping[str, str]) -> list[Contact]:
-    """Return the contacts that have all of these identities (normalised, by kind), in order of id."""
+    """Return the contacts that have all of these identities (normalised, by kind), in order of id.
+
+    Raises:
+        BadRequestError: more than `MOST_FOUND` have them.
+    """
     identity = tables.Identity
     matches = [
         and_(col(identity.kind) == kind, col(identity.value) == value) for kind, value in wanted.items()
@@ -69,8 +76,12 @@ async def search(session: AsyncSession, wanted: Mapping[str, str]) -> list[Conta
         .where(or_(*matches))
         .group_by(col(identity.contact_id))
         .having(func.count() == len(matches))
+        .limit(MOST_FOUND + 1)
     )
-    return await _load(session, (await session.exec(statement)).all())
+    found = (await session.exec(statement)).all()
+    if len(found) > MOST_FOUND:
+        raise BadRequestError(f"more than {MOST_FOUND} contacts match; add another identity to the query")
+    return await _load(session, found)
 
 
 async def snapshot(session: AsyncSession) -> None:

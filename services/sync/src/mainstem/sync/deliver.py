@@ -89,10 +89,7 @@ class Deliverer:
         return claimed + await self._suspect(BUSY_SUSPECT_SECONDS if claimed == free else SUSPECT_SECONDS)
 
     async def _suspect(self, seconds: float) -> int:
-        """Deliver what may end its worker, with nothing else under way; look for it every so many seconds.
-
-        Where other deliveries do not end soon they are not kept waiting for it: it has its turn later.
-        """
+        """Deliver what may end its worker, alone, if the others end soon; look every so many seconds."""
         if time.monotonic() < self._suspected_at + seconds:
             return 0
         self._suspected_at = time.monotonic()
@@ -100,8 +97,7 @@ class Deliverer:
             return 0
         await self._wait(SUSPECT_WAIT_SECONDS)
         if self._running:
-            # The others have waited long enough; nobody waits again before they had time of their own.
-            self._suspected_at = time.monotonic() + BUSY_SUSPECT_SECONDS
+            self._suspected_at += BUSY_SUSPECT_SECONDS  # the others have time of their own first
             return 0
         claimed = await self._start(self._store.claim_suspect)
         await self._wait()

@@ -13,7 +13,7 @@ from mainstem.common.errors import BadRequestError, FieldError, InvalidError
 LEVELS = 64
 """How deep arrays and objects may be nested."""
 
-MOST_CONTAINERS = 20_000
+MOST_CONTAINERS = 25_000
 """Objects and arrays of a body: empty ones take three bytes each and a thousand times as long to read."""
 
 MOST_ERRORS = 100

@@ -1,6 +1,7 @@
 """Guarded HTTP/1.1 connections: time limits, bounds on connections, and refusals in their order."""
 
 import asyncio
+import contextvars
 from functools import partial
 from typing import Any, cast
 
@@ -37,12 +38,18 @@ class GuardedProtocol(StrictProtocol):
         self._journal = journal
         self._answering: RequestResponseCycle | None = None
         self._last_words = b""
+        self._context = contextvars.copy_context()
         self._stalled: asyncio.TimerHandle | None = None
 
     @property
     def is_answering(self) -> bool:
         """Whether a request is being answered."""
         return self._answering is not None and not self._answering.response_complete
+
+    @property
+    def has_asked(self) -> bool:
+        """Whether a request has come."""
+        return self.cycle is not None
 
     @property
     def awaits_body(self) -> bool:
@@ -121,7 +128,9 @@ class GuardedProtocol(StrictProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._answering = cycle
-        super()._start_asgi_task(cycle, app)
+        # A pipelined request starts inside the one before it, and would inherit what that bound: log fields
+        # of another client, and its span.
+        self._context.copy().run(super()._start_asgi_task, cycle, app)
 
     def on_response_complete(self) -> None:
         """Go on with the next request; one whose body is still on its way has a moment to finish it."""

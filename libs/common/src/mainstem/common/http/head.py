@@ -9,8 +9,8 @@ CONTENT_LENGTH = b"content-length"
 TRANSFER_ENCODING = b"transfer-encoding"
 EXPECT = b"expect"
 HOST = b"host"
-SINGLE = frozenset({HOST, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT})
-"""Headers that frame a request; a second line of one of them is refused."""
+SINGLE = frozenset({HOST, CONTENT_LENGTH, TRANSFER_ENCODING, EXPECT, b"authorization", b"stripe-signature"})
+"""Headers that frame a request, or say who sends it; a second line of one of them is refused."""
 
 VERSIONS = ("1.0", "1.1")
 UPGRADE = frozenset({b"upgrade", b"http2-settings", b"connection"})

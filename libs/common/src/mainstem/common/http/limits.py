@@ -54,6 +54,11 @@ class Connection(Protocol):
         ...
 
     @property
+    def has_asked(self) -> bool:
+        """Whether a request has come."""
+        ...
+
+    @property
     def awaits_body(self) -> bool:
         """Whether the body of a request has not ended."""
         ...
@@ -77,8 +82,8 @@ class Trusted:
 class Census:
     """Counts open connections of a process and of each client address.
 
-    A full process drops its oldest connection that answers nothing, else the oldest whose body has not ended,
-    so that health checks still get in.
+    A full process drops its oldest connection on which no request came, else one that answers nothing, else
+    one whose body has not ended, so that health checks still get in.
     """
 
     def __init__(self, limits: Limits, trusted: Trusted) -> None:
@@ -106,9 +111,10 @@ class Census:
             _decrease(self._by_address, owner)
 
     def _make_room(self) -> bool:
+        silent = (connection for connection in self._open if not connection.has_asked)
         idle = (connection for connection in self._open if not connection.is_answering)
         unfinished = (connection for connection in self._open if connection.awaits_body)
-        found = next(chain(idle, unfinished), None)
+        found = next(chain(silent, idle, unfinished), None)
         if found is not None:
             self.leave(found)
             found.drop()

@@ -31,6 +31,7 @@ FRAMING = Refusal(
     "framing",
     "send either one Content-Length of digits or Transfer-Encoding: chunked, once",
 )
+REPEATED = Refusal(HTTPStatus.BAD_REQUEST, "repeated", "send each header that frames or signs a request once")
 NO_HOST = Refusal(HTTPStatus.BAD_REQUEST, "host", "send exactly one valid Host header")
 TARGET = Refusal(
     HTTPStatus.BAD_REQUEST, "target", "the request target must be a path, or name the Host of the request"

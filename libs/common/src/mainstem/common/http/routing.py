@@ -23,6 +23,7 @@ from mainstem.common.errors import (
 )
 from mainstem.common.http.budget import Budget, Holding
 from mainstem.common.http.endpoint import Endpoint
+from mainstem.common.http.leaving import Departure
 from mainstem.common.http.reading import check_declared, read_body
 from mainstem.common.identity import Principal, Verifier
 
@@ -78,7 +79,10 @@ class EndpointRoute(Route):
     async def _respond(self, scope: Scope, receive: Receive, send: Send, holding: Holding) -> Response:
         """Read the body, then run the handler; both within the endpoint's timeout.
 
+        A handler of a GET is cancelled when its client leaves; others may be in the middle of a commit.
+
         Raises:
+            ClientDisconnect: the client left.
             BodyTimeoutError: the body did not arrive in time.
             UnavailableError: the handler did not answer in time; it was cancelled.
         """
@@ -86,7 +90,11 @@ class EndpointRoute(Route):
         try:
             async with asyncio.timeout(self.declaration.timeout) as deadline:
                 body = await read_body(receive, self._limit_bytes, holding.add)
-                return await self._function(WholeRequest(scope, receive, send, body))
+                request = WholeRequest(scope, receive, send, body)
+                if self.declaration.method != "GET":
+                    return await self._function(request)
+                with Departure(receive):
+                    return await self._function(request)
         except MainstemError:
             raise
         except Exception as error:

@@ -154,7 +154,7 @@ class StrictProtocol(HttpToolsProtocol, ABC):
             raise self._because(refusals.LARGE_HEAD)
         if lowered in SINGLE:
             if lowered in self._single:
-                raise self._because(refusals.NO_HOST if lowered == HOST else refusals.FRAMING)
+                raise self._because(refusals.NO_HOST if lowered == HOST else refusals.REPEATED)
             self._single[lowered] = value
 
     def on_headers_complete(self) -> None:

@@ -62,7 +62,9 @@ def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> None:
     Raises:
         SignatureError: none did, or not within 300 s of now, on either side, or the header is too long.
     """
-    if len(header or "") > SIGNATURE_BYTES:
+    if header is None:
+        raise SignatureError("the Stripe-Signature header is missing")
+    if len(header) > SIGNATURE_BYTES:
         raise SignatureError(f"the signature may have {SIGNATURE_BYTES} bytes at most")
     if not any(_is_signed(body, header, secret) for secret in secrets):
         raise SignatureError("the signature does not hold")
@@ -109,6 +111,9 @@ class StripeReader:
             FetchError: not now: no answer in time, or one that says nothing of the object.
             RefusedError: Stripe does not take the question.
         """
+        if not object_id.strip("."):
+            # A path with a dot segment leads to another resource, and no encoding changes that.
+            raise RefusedError("the object's id is no id")
         try:
             async with asyncio.timeout(self._seconds):
                 body = await self._get(PATHS[object_type].format(quote(object_id, safe="")))
