@@ -97,3 +97,13 @@ async def test_dead_events_are_listed_and_replayed_by_command(database: Database
     (answer,) = await asyncio.to_thread(run, database, "events", "replay", str(dead["id"]))
     assert answer == {"replayed": [dead["id"]]}
     assert set((await ingest.statuses()).values()) == {"received"}
+
+
+def test_command_without_its_database_ends_in_one_sentence() -> None:
+    command = [str(Path(sys.executable).with_name("mainstem")), "ingest", "events", "list"]
+    nowhere = "postgresql://login:secret-word@127.0.0.1:9/mainstem"
+    ended = subprocess.run(
+        command, env={"DATABASE_URL": nowhere}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 1
+    assert ended.stderr == "mainstem: the database does not serve this: ConnectionRefusedError\n"

@@ -77,11 +77,15 @@ def replay(ids: list[int]) -> None:
 
 
 async def _in_transaction(act: Any, *values: Any) -> Any:
-    from mainstem.common.database import open_pool  # noqa: PLC0415 -- see above
+    from mainstem.common.database import DATABASE_ERRORS, open_pool  # noqa: PLC0415 -- see above
+    from mainstem.common.errors import UnavailableError  # noqa: PLC0415 -- see above
 
     url = Settings.from_environment().database_url.get_secret_value()
-    async with open_pool(url, name="ingest-command", size=1) as pool, pool.transaction() as connection:
-        return await act(connection, *values)
+    try:
+        async with open_pool(url, name="ingest-command", size=1) as pool, pool.transaction() as connection:
+            return await act(connection, *values)
+    except DATABASE_ERRORS as error:
+        raise UnavailableError(f"the database does not serve this: {type(error).__name__}") from error
 
 
 def _print(value: Any) -> None:
