@@ -222,3 +222,7 @@ def test_a_folder_that_others_may_change_is_not_trusted(folder: Path) -> None:
     (folder / "link").symlink_to("/")
     with pytest.raises(ServerError, match="not ours alone"):
         require_own(folder / "link")
+
+
+async def test_log_quotes_no_row_that_violates_a_constraint(server: Postgres) -> None:
+    assert await ask(server.url(), "show log_error_verbosity") == "terse"

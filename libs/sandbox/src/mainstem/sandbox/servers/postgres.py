@@ -43,8 +43,6 @@ _SETTINGS = {
     "max_connections": "200",
     "timezone": "UTC",
     "log_timezone": "UTC",
-    # The detail of a violated constraint quotes the row, and so a person's address.
-    "log_error_verbosity": "terse",
 }
 _STILL_SHARED = "pre-existing shared memory block"
 _READY_LINE = 7

@@ -27,6 +27,8 @@ async def ensure_owner(superuser_url: str, owner: str, password: str) -> None:
         await _execute(connection, "alter role %I password %L", owner, password)
         if not await connection.fetchval("select 1 from pg_database where datname = $1", owner):
             await _execute(connection, "create database %I owner %I", owner, owner)
+        # The detail of a violated constraint quotes the row, and so a person's address.
+        await _execute(connection, "alter database %I set log_error_verbosity = terse", owner)
     finally:
         await connection.close()
 
