@@ -12,7 +12,7 @@ from http import HTTPStatus
 import structlog
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.trace import Span, SpanKind, StatusCode
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from uuid_utils import uuid7
@@ -21,6 +21,7 @@ from mainstem.common import telemetry
 from mainstem.common.errors import PROBLEM, MainstemError
 
 REQUEST_ID = "x-request-id"
+_REQUEST_ID_FIELD = REQUEST_ID.encode()
 _USABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 """Ids of other systems; no address or sentence, since ids are logged."""
 DURATION_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
@@ -75,7 +76,9 @@ class Answer:
         """Send a part of the answer."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            MutableHeaders(scope=message)[REQUEST_ID] = self._request_id
+            own = (_REQUEST_ID_FIELD, self._request_id.encode())
+            others = (field for field in message.get("headers", ()) if field[0] != _REQUEST_ID_FIELD)
+            message["headers"] = [*others, own]
             if self._is_told:
                 self._log()
         await self._send(message)
@@ -91,6 +94,8 @@ class Answer:
 
     def describe(self, span: Span) -> None:
         """Name the request's span by its route: by its path each contact would have a name of its own."""
+        if not span.is_recording():
+            return
         if self.route is not None:
             span.update_name(f"{self._scope['method']} {self.route}")
             span.set_attribute("http.route", self.route)
@@ -128,11 +133,12 @@ class Requests:
         request_id = _request_id(headers)
         is_told = scope["path"] not in self._untold
         answer = Answer(scope, send, request_id, is_told=is_told)
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
-            if is_told:
-                await self._tell(headers.get(telemetry.TRACEPARENT), scope, receive, answer)
-            else:
-                await self._serve(scope, receive, answer)
+        # Never unbound: each request runs in a context of its own (`http.guard`).
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        if is_told:
+            await self._tell(headers.get(telemetry.TRACEPARENT), scope, receive, answer)
+        else:
+            await self._serve(scope, receive, answer)
 
     async def _tell(self, traceparent: str | None, scope: Scope, receive: Receive, answer: Answer) -> None:
         """Serve a request in a span, and count it.

@@ -35,8 +35,10 @@ def configuration(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
         connections_per_address=settings.connections_per_address,
     )
     trusted = Trusted(os.environ.get(TRUSTED_PROXIES))
+    is_behind_proxy = TRUSTED_PROXIES in os.environ
     return uvicorn.Config(
-        AddressShare(app, limits, trusted),
+        # Without a proxy an address has no more requests under way than connections.
+        AddressShare(app, limits, trusted) if is_behind_proxy else app,
         host=settings.host,
         port=settings.port,
         http=guarded(limits, Census(limits, trusted)),
@@ -46,7 +48,7 @@ def configuration(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
         server_header=False,
         lifespan="on",
         # uvicorn trusts loopback unless told whom: anybody there could pass as another address.
-        proxy_headers=TRUSTED_PROXIES in os.environ,
+        proxy_headers=is_behind_proxy,
         timeout_graceful_shutdown=settings.stop_seconds,
     )
 

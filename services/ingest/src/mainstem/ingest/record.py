@@ -5,6 +5,7 @@ that comes alone is stored at once.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -22,8 +23,8 @@ GROUP = 500
 """How many events go into one commit at most."""
 WAITING_BYTES = 64 * 1024 * 1024
 """How much may wait for its commit; what comes beyond that is sent away, to come again."""
-COMMIT_SECONDS = 10.0
-"""Longest wait of a caller for the commit of its event."""
+PATIENCE_SECONDS = 8.0
+"""A commit that takes longer fails those that wait for the next one; the pool ends any after ten."""
 RETRY_AFTER_SECONDS = 5
 
 log = structlog.get_logger()
@@ -53,26 +54,26 @@ class Recorder:
 
         Raises:
             BadRequestError: the event holds something that cannot be stored.
-            UnavailableError: it could not be stored now, or not in ten seconds.
+            UnavailableError: it could not be stored now.
         """
         if self._waiting_bytes + len(event.body) > WAITING_BYTES:
             raise _unavailable("too much is waiting to be stored")
         waiting = _Waiting(event, asyncio.get_running_loop().create_future())
         self._waiting_bytes += len(event.body)
         self._queue.put_nowait(waiting)
-        try:
-            async with asyncio.timeout(COMMIT_SECONDS):
-                await waiting.stored
-        except TimeoutError:
-            raise _unavailable("the event was not stored in time") from None
+        await waiting.stored
 
     async def run(self) -> None:
         """Store what comes, until cancelled; whoever waits then is told to come again."""
         group: Sequence[_Waiting] = ()
         try:
             while True:
-                group = await self._next_group()
+                group, started_at = await self._next_group(), time.monotonic()
                 await self._store_group(group)
+                if time.monotonic() - started_at >= PATIENCE_SECONDS:
+                    # Postgres hangs: who came meanwhile has waited as long, and must not wait once more.
+                    group = [*group, *(late := self._take(self._queue.qsize()))]
+                    _settle(late, _unavailable("the event was not stored in time"))
                 self._waiting_bytes -= sum(len(waiting.event.body) for waiting in group)
         finally:
             _settle([*group, *self._take(self._queue.qsize())], _unavailable("the process is stopping"))
