@@ -36,7 +36,7 @@ from mainstem.common.server import Ending, Server, configuration
 from mainstem.common.settings import ServiceSettings
 
 RETRY_AFTER_SECONDS = 5
-"""How long a caller is told to wait when the database does not answer."""
+"""Seconds that a caller should wait when the database does not answer."""
 
 log = structlog.get_logger()
 

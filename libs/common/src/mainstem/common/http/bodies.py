@@ -11,13 +11,13 @@ from pydantic import BaseModel, ValidationError
 from mainstem.common.errors import BadRequestError, FieldError, InvalidError
 
 LEVELS = 64
-"""How deep arrays and objects may be nested."""
+"""Deepest nesting of arrays and objects."""
 
 MOST_CONTAINERS = 25_000
 """Objects and arrays of a body: empty ones take three bytes each and a thousand times as long to read."""
 
 MOST_ERRORS = 100
-"""How many errors an answer lists: a body of 1 MiB could have a hundred thousand."""
+"""Errors that one answer lists: a body of 1 MiB could have a hundred thousand."""
 
 OUT_OF_RANGE = "a number is out of range"
 

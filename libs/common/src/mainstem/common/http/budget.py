@@ -34,7 +34,7 @@ class Budget:
 
     @property
     def held_bytes(self) -> int:
-        """What all requests hold now."""
+        """Bytes that all requests hold now."""
         return self._held_bytes
 
     def take(self, caller: str, size: int) -> None:
@@ -63,7 +63,7 @@ class Budget:
 
 
 class Holding:
-    """What one request holds of the budget."""
+    """Part of the budget that one request holds."""
 
     def __init__(self, budget: Budget, caller: str) -> None:
         self._budget = budget

@@ -58,7 +58,7 @@ class Endpoint:
     timeout: float = TIMEOUT_SECONDS
     body_limit: int | None = None
     function: Handler | None = field(default=None, init=False)
-    """What `handler` was given."""
+    """Function that `handler` was given."""
 
     def __post_init__(self) -> None:
         """Refuse what contradicts itself."""

@@ -9,7 +9,7 @@ from starlette.types import Receive
 from mainstem.common.errors import BadRequestError, ContentTooLargeError
 
 DISCARDED_BYTES = 1024
-"""What may come to an endpoint that takes no body; it is read and discarded."""
+"""Body bytes that an endpoint without a body reads and discards."""
 
 _LENGTH = re.compile(r"[0-9]{1,18}")
 

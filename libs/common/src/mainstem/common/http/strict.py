@@ -33,7 +33,7 @@ PIPELINED = 64
 LINGER_BYTES = 256 * 1024
 """Of what a client sends after its answer; closing at once could reset an answer that it has not read."""
 CHUNK_BYTES = 24
-"""What a chunk's own framing may take: its size line and the line end behind it."""
+"""Bytes of a chunk's own framing: its size line and the line end behind it."""
 
 
 class Phase(Enum):
