@@ -15,6 +15,9 @@ class Account(SQLModel, table=True):
     """How facts of one provider's account become the mirror: `fetch` or `payload`.
 
     A change of mode raises the epoch, so that everything read in the new mode is newer.
+    `provider_id` is its id at the provider, `livemode` its side, both null until they are known.
+    `parent` is the account at whose endpoint a connected account's events come in; null for a configured one.
+    `problem` says why nothing of the account is worked on; null where that is not so.
     """
 
     __tablename__ = "account"
@@ -24,6 +27,10 @@ class Account(SQLModel, table=True):
     account: str = Field(primary_key=True)
     mode: str
     epoch: int = integer(0)
+    parent: str | None = None
+    provider_id: str | None = None
+    livemode: bool | None = None
+    problem: str | None = None
 
 
 class Event(Leased, table=True):

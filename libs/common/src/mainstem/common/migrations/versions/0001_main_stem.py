@@ -237,6 +237,10 @@ STATEMENTS = """
       account VARCHAR NOT NULL,
       mode VARCHAR NOT NULL,
       epoch INTEGER DEFAULT 0 NOT NULL,
+      parent VARCHAR,
+      provider_id VARCHAR,
+      livemode BOOLEAN,
+      problem VARCHAR,
       PRIMARY KEY (provider, account)
     );
 
