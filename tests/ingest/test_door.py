@@ -217,7 +217,6 @@ async def test_an_event_that_will_break_the_mirror_is_stored_and_dies_there(
         events.event("never.heard.of", {"id": "x_1", "object": "x"}),
         events.event("invoice.upcoming", events.invoice() | {"id": None}),
         json.dumps({"id": "evt_1", "type": "ping"}).encode(),
-        json.dumps({"id": "evt_1", "type": "customer.created", "data": {"object": 7}}).encode(),
     ],
 )
 async def test_what_nobody_works_on_is_kept_and_ignored(

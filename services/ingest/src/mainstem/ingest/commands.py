@@ -64,7 +64,7 @@ def list_events(
 
 @events.command
 def replay(ids: list[int]) -> None:
-    """Have dead or done events processed again, as if they had just come in.
+    """Have dead, done or ignored events processed again, as if they had just come in.
 
     Args:
         ids: their numbers (`id`), as `list` shows them.

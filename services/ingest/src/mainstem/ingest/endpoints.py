@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from http import HTTPStatus
 
+import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,11 +13,17 @@ from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.inbox import NewEvent
 from mainstem.common.web import State as CommonState
 from mainstem.ingest.accounts import Account
-from mainstem.ingest.providers.protocol import SignatureError
+from mainstem.ingest.providers.protocol import Envelope, SignatureError
 from mainstem.ingest.providers.stripe import PROVIDER, verify
 from mainstem.ingest.providers.stripe_events import read_envelope
 from mainstem.ingest.record import Recorder
 from mainstem.ingest.settings import DEFAULT_ACCOUNT
+
+log = structlog.get_logger()
+dead_lettered = telemetry.meter().create_counter(
+    "mainstem_events_dead_lettered",
+    description="Events stored as dead letters when they came in: they should be worked on and cannot be.",
+)
 
 
 class State(CommonState):
@@ -55,7 +62,17 @@ async def receive_stripe(request: Request) -> Response:
     body = await request.body()
     verify(body, request.headers.get("stripe-signature"), account.secrets)
     recorder: Recorder = request.state["recorder"]
-    await recorder.record(new_event(account.name, body, telemetry.traceparent()))
+    event = new_event(account.name, body, telemetry.traceparent())
+    await recorder.record(event)
+    if event.last_error is not None:
+        dead_lettered.add(1)
+        log.error(
+            "event.dead_lettered",
+            event_id=event.event_id,
+            type=event.type,
+            account=account.name,
+            reason=event.last_error,
+        )
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
@@ -78,5 +95,12 @@ def new_event(account: str, body: bytes, traceparent: str | None) -> NewEvent:
         livemode=envelope.livemode,
         body=body,
         traceparent=traceparent,
-        status="received" if envelope.is_known else "ignored",
+        status=_status(envelope),
+        last_error=envelope.problem,
     )
+
+
+def _status(envelope: Envelope) -> str:
+    if envelope.problem is not None:
+        return "dead"
+    return "received" if envelope.is_known else "ignored"

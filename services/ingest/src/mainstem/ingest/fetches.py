@@ -20,8 +20,9 @@ from mainstem.ingest.providers.protocol import (
     Version,
 )
 from mainstem.ingest.providers.stripe_bare import is_bare
-from mainstem.ingest.providers.stripe_events import read_signed
+from mainstem.ingest.providers.stripe_events import check_workable, read_signed
 from mainstem.ingest.providers.stripe_rows import gone, snapshot
+from mainstem.ingest.providers.stripe_thin import is_thin
 from mainstem.ingest.readings import Change, Reading, Revision, explain, fetched_revision, signed_revision
 from mainstem.ingest.shares import Share, Shares
 
@@ -196,8 +197,15 @@ def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:
 
 
 def _hint(event: Event) -> _Hint:
-    """Return where an event points; a bare object and a hint of our own do no more than that."""
+    """Return where an event points; a bare object, a thin event and a hint of our own do no more than that.
+
+    Raises:
+        PayloadError: the event cannot be read, or events of its type are not worked on.
+    """
     if is_bare(event.type) or event.type == HINT:
+        return _Hint(event, event.recorded_at)
+    check_workable(event.type, event.object_type, event.object_id)
+    if is_thin(event.type):
         return _Hint(event, event.recorded_at)
     signed = read_signed(event.body)
     return _Hint(event, signed.created, (signed_revision(event, signed.body, signed.created),))

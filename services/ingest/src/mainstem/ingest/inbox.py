@@ -104,7 +104,7 @@ WHERE status = $1 AND id > $2 ORDER BY id LIMIT $3
 REPLAY = """
 UPDATE inbox.event
 SET status = 'received', failures = 0, claims = 0, due_at = $2, done_at = NULL, last_error = NULL
-WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'done')
+WHERE id = ANY($1::bigint[]) AND status IN ('dead', 'done', 'ignored')
 RETURNING id
 """
 
@@ -268,7 +268,7 @@ async def list_events(
 
 
 async def replay(connection: Connection, ids: Sequence[int], now: datetime) -> list[int]:
-    """Have dead or done events processed again; return which of the ids were such."""
+    """Have dead, done or ignored events processed again; return which of the ids were such."""
     return sorted(row["id"] for row in await connection.fetch(REPLAY, list(ids), now))
 
 

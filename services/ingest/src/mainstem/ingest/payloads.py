@@ -6,7 +6,7 @@ from mainstem.common.hints import HINT
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import Version
 from mainstem.ingest.providers.stripe_bare import bare_snapshot, is_bare
-from mainstem.ingest.providers.stripe_events import RANK, rank, read_signed, read_snapshot
+from mainstem.ingest.providers.stripe_events import RANK, kind_of, rank, read_signed, read_snapshot
 from mainstem.ingest.readings import Change, Reading, bare_revision, explain, signed_revision
 
 BATCH = 200
@@ -54,6 +54,7 @@ class PayloadSource:
         return Reading(event, (revision,), Change(event.account, version, snapshot))
 
     def _read_signed(self, event: Event) -> Reading:
+        kind_of(event.type)
         signed = read_signed(event.body)
         version = Version(self._epochs[event.account], signed.created, rank(event.type), event.event_id)
         change = Change(event.account, version, read_snapshot(event.type, signed.body))

@@ -37,7 +37,8 @@ class Version(NamedTuple):
 class Envelope:
     """What the door reads of an event: enough to store it once and to find its object.
 
-    `is_known` says whether anybody works on events of this type.
+    `is_known` says whether events of this type are worked on. `problem` says why this one cannot be, although
+    it should: such an event is laid aside at once.
     """
 
     event_id: str
@@ -48,6 +49,7 @@ class Envelope:
     api_version: str | None
     livemode: bool | None
     is_known: bool
+    problem: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
