@@ -28,6 +28,7 @@ PLAIN = {
     "subscription_item": ("subscription", "quantity"),
     "invoice": (
         *("customer", "status", "currency", "total", "amount_due", "amount_paid", "billing_reason"),
+        *("amount_remaining", "attempt_count"),
         *("collection_method", "default_payment_method", "default_source", "number", "metadata", "livemode"),
     ),
     "invoice_line": ("amount", "currency", "quantity", "invoice"),
@@ -42,7 +43,7 @@ TIMES = {
         *("created", "start_date", "trial_start", "trial_end", "cancel_at", "canceled_at", "ended_at"),
     ),
     "subscription_item": ("created", "current_period_start", "current_period_end"),
-    "invoice": ("created", "period_start", "period_end"),
+    "invoice": ("created", "due_date", "period_start", "period_end"),
     "invoice_line": (),
 }
 """By table, what Stripe counts in seconds."""

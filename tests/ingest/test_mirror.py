@@ -10,6 +10,12 @@ from stripe_events import MONTH, START
 from mainstem.common import models
 from mainstem.ingest.tables import TABLES, TEXT
 
+TIMES_OF_A_DEBT = (
+    "due_date",
+    "status_transitions_finalized_at",
+    "status_transitions_marked_uncollectible_at",
+)
+
 
 def at(seconds: int) -> datetime:
     return datetime.fromtimestamp(seconds, UTC)
@@ -57,6 +63,30 @@ async def test_both_eras_of_an_invoice_make_the_same_rows(ingest: Ingest) -> Non
     today, before = await ingest.table("invoice_line", without=["account"])
     assert today == before
     assert (today["type"], today["price"], today["product"]) == ("subscription", "price_1", "prod_1")
+
+
+async def test_invoice_keeps_what_tells_a_debt(ingest: Ingest) -> None:
+    about = events.invoice(
+        status="uncollectible",
+        amount_remaining=499,
+        attempt_count=4,
+        due_date=events.START + events.DAY,
+        status_details={"uncollectible": {"reason": "max_payment_attempts"}},
+        status_transitions={"finalized_at": events.START, "marked_uncollectible_at": events.START + 1},
+    )
+    await ingest.take(events.event("invoice.marked_uncollectible", about))
+    [row] = await ingest.table("invoice")
+    assert (row["amount_remaining"], row["attempt_count"]) == (499, 4)
+    assert row["status_details_uncollectible_reason"] == "max_payment_attempts"
+    seconds = {name: int(row[name].timestamp()) - events.START for name in TIMES_OF_A_DEBT}
+    assert seconds == dict(zip(TIMES_OF_A_DEBT, (events.DAY, 0, 1), strict=True))
+
+
+async def test_invoice_without_what_tells_a_debt_is_mirrored_with_nulls(ingest: Ingest) -> None:
+    await ingest.take(events.event("invoice.paid", events.invoice()))
+    [row] = await ingest.table("invoice")
+    absent = ("amount_remaining", "attempt_count", "status_details_uncollectible_reason", *TIMES_OF_A_DEBT)
+    assert [row[name] for name in absent] == [None] * len(absent)
 
 
 async def test_a_proration_line_names_its_invoice_item_in_both_eras(ingest: Ingest) -> None:

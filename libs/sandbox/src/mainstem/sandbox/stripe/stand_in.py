@@ -27,7 +27,7 @@ from mainstem.sandbox.stripe.wire import versions
 from mainstem.sandbox.stripe.wire.errors import StripeError
 from mainstem.sandbox.stripe.wire.versions import Era
 
-_LAYOUT = 1
+_LAYOUT = 2
 """The version of what is kept; to be raised whenever that changes its shape."""
 
 _EVERY_METHOD = ["DELETE", "GET", "PATCH", "POST", "PUT"]

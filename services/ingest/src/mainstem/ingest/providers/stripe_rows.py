@@ -20,6 +20,7 @@ from mainstem.ingest.providers.stripe_shapes import (
     Price,
     Product,
     Ref,
+    StatusTransitions,
     Subscription,
 )
 
@@ -170,13 +171,17 @@ def _invoice(one: Invoice, is_deleted: bool) -> Snapshot:
         "total": one.total,
         "amount_due": one.amount_due,
         "amount_paid": one.amount_paid,
+        "amount_remaining": one.amount_remaining,
+        "attempt_count": one.attempt_count,
         "billing_reason": one.billing_reason,
         "collection_method": one.collection_method,
         "default_payment_method": _id(one.default_payment_method),
         "default_source": _id(one.default_source),
+        "due_date": _time(one.due_date),
         "number": one.number,
         "period_start": _time(one.period_start),
         "period_end": _time(one.period_end),
+        **_status_facts(one),
         "metadata": _json(one.metadata),
     }
     return Snapshot(
@@ -188,6 +193,16 @@ def _invoice(one: Invoice, is_deleted: bool) -> Snapshot:
         children=Children(tuple(map(_line, one.lines.data)), is_complete=not one.lines.has_more),
         embedded=tuple(_price(line.price) for line in one.lines.data if isinstance(line.price, Price)),
     )
+
+
+def _status_facts(one: Invoice) -> Mapping[str, Any]:
+    uncollectible = one.status_details.uncollectible if one.status_details else None
+    transitions = one.status_transitions or StatusTransitions()
+    return {
+        "status_details_uncollectible_reason": uncollectible.reason if uncollectible else None,
+        "status_transitions_finalized_at": _time(transitions.finalized_at),
+        "status_transitions_marked_uncollectible_at": _time(transitions.marked_uncollectible_at),
+    }
 
 
 def _subscription_of(one: Invoice) -> str | None:

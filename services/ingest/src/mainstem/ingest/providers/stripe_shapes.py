@@ -216,6 +216,28 @@ class InvoiceParent(msgspec.Struct):
     subscription_details: InvoiceSubscription | None = None
 
 
+class Uncollectible(msgspec.Struct):
+    """The cause of an uncollectible invoice; Stripe adds reasons over time."""
+
+    reason: Text | None = None
+
+
+class StatusDetails(msgspec.Struct):
+    """Present only on an uncollectible invoice, since 2026-09-30.endive.
+
+    https://docs.stripe.com/changelog/endive/2026-09-30/invoice-uncollectible-status-detail
+    """
+
+    uncollectible: Uncollectible | None = None
+
+
+class StatusTransitions(msgspec.Struct):
+    """Instants at which an invoice changed its status."""
+
+    finalized_at: Seconds | None = None
+    marked_uncollectible_at: Seconds | None = None
+
+
 class Invoice(msgspec.Struct):
     """https://docs.stripe.com/api/invoices/object."""
 
@@ -233,9 +255,14 @@ class Invoice(msgspec.Struct):
     subscription: Ref | UnsetType | None = UNSET
     amount_due: Amount | None = None
     amount_paid: Amount | None = None
+    amount_remaining: Amount | None = None
+    attempt_count: Count | None = None
     billing_reason: Text | None = None
     collection_method: Text | None = None
+    due_date: Seconds | None = None
     number: Text | None = None
     period_start: Seconds | None = None
     period_end: Seconds | None = None
+    status_details: StatusDetails | None = None
+    status_transitions: StatusTransitions | None = None
     metadata: Metadata | None = None

@@ -330,13 +330,19 @@ STATEMENTS = """
       total BIGINT,
       amount_due BIGINT,
       amount_paid BIGINT,
+      amount_remaining BIGINT,
+      attempt_count INTEGER,
       billing_reason VARCHAR,
       collection_method VARCHAR,
       default_payment_method VARCHAR,
       default_source VARCHAR,
+      due_date TIMESTAMP WITH TIME ZONE,
       number VARCHAR,
       period_start TIMESTAMP WITH TIME ZONE,
       period_end TIMESTAMP WITH TIME ZONE,
+      status_details_uncollectible_reason VARCHAR,
+      status_transitions_finalized_at TIMESTAMP WITH TIME ZONE,
+      status_transitions_marked_uncollectible_at TIMESTAMP WITH TIME ZONE,
       metadata JSONB,
       incomplete_lines BOOLEAN NOT NULL,
       PRIMARY KEY (account, id)
@@ -525,7 +531,9 @@ STATEMENTS = """
       FROM stripe.subscription_item;
     CREATE VIEW stripe.v1_invoice AS
       SELECT account, id, deleted, livemode, created, customer, subscription, status, currency, amount_due,
-        amount_paid, billing_reason, collection_method
+        amount_paid, amount_remaining, attempt_count, billing_reason, collection_method, due_date,
+        status_details_uncollectible_reason, status_transitions_finalized_at,
+        status_transitions_marked_uncollectible_at
       FROM stripe.invoice;
     CREATE VIEW subscription.v1_product_subscription AS SELECT * FROM subscription.product_subscription;
 

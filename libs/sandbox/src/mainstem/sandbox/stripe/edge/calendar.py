@@ -20,13 +20,19 @@ def fall_due(account: Account, until: int) -> None:
 
 
 def _invoice(account: Account, invoice: Json) -> None:
-    collection.attempt(account, invoice)
+    if invoice["due_date"] is None:
+        collection.attempt(account, invoice)
+    else:
+        collection.lapse(account, invoice)
 
 
 def _subscription(account: Account, subscription: Json) -> None:
     now = account.now
     if subscription["status"] == "incomplete":
         _expire(account, subscription)
+    elif ((subscription["pause_collection"] or {}).get("resumes_at") or now + 1) <= now:
+        with account.changing(subscription, "customer.subscription.updated"):
+            subscription["pause_collection"] = None
     elif subscription["cancel_at"] is not None and subscription["cancel_at"] <= now:
         ending.end(account, subscription, reason="cancellation_requested")
     elif subscription["status"] != "trialing":

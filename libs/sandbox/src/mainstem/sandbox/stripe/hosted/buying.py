@@ -9,7 +9,7 @@ from http import HTTPStatus
 from mainstem.sandbox.stripe.goods.cards import Card
 from mainstem.sandbox.stripe.hosted import typed_cards
 from mainstem.sandbox.stripe.hosted.checkout import details
-from mainstem.sandbox.stripe.invoicing import collection, invoices
+from mainstem.sandbox.stripe.invoicing import collection, invoices, payments
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.compose import parts_of
 from mainstem.sandbox.stripe.state.store import Json
@@ -48,6 +48,7 @@ def pay_later(account: Account, session: Json, payer: Payer) -> None:
         StripeError: as for `pay`.
     """
     _complete(account, session, payer, "default_incomplete")
+    payments.process(account, account.store.get("invoice", session["invoice"]))
 
 
 def _complete(account: Account, session: Json, payer: Payer, behavior: str) -> None:

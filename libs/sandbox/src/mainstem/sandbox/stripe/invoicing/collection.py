@@ -2,7 +2,7 @@
 
 from mainstem.sandbox.stripe.goods import payment_methods
 from mainstem.sandbox.stripe.goods.cards import Refusal
-from mainstem.sandbox.stripe.invoicing import ending, invoices
+from mainstem.sandbox.stripe.invoicing import ending, invoices, payments
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.store import Json
 
@@ -10,6 +10,7 @@ _SECONDS_A_DAY = 86_400
 _NO_METHOD = Refusal(
     "card_declined", "missing_payment_method", "This customer has no default payment method to charge."
 )
+_NOT_COVERED = Refusal("card_declined", "insufficient_funds", "The bank account has insufficient funds.")
 _WAITING = frozenset({"incomplete", "past_due", "unpaid"})
 """A subscription's statuses that end when its latest invoice is paid."""
 _CURRENT = frozenset({"active", "trialing"})
@@ -33,7 +34,7 @@ def attempt(
     if refusal is None:
         settle(account, invoice)
         return None
-    _fail(account, invoice, subscription, scheduled=scheduled)
+    _fail(account, invoice, subscription, refusal, scheduled=scheduled)
     return refusal
 
 
@@ -50,6 +51,7 @@ def _refusal(
 def settle(account: Account, invoice: Json, *, out_of_band: bool = False) -> None:
     """Make an open invoice a paid one, and its subscription an active one if it waited for that."""
     charged = invoice["amount_remaining"] > 0 and not out_of_band
+    (payments.cancel if out_of_band else payments.succeed)(account, invoice)
     invoice |= {
         "amount_paid": invoice["amount_due"],
         "amount_remaining": 0,
@@ -73,10 +75,14 @@ def settle(account: Account, invoice: Json, *, out_of_band: bool = False) -> Non
 
 def fail(account: Account, invoice: Json) -> None:
     """Have a payment of an open invoice that was under way come to nothing."""
-    _fail(account, invoice, account.store.find("subscription", invoice["subscription"]), scheduled=False)
+    subscription = account.store.find("subscription", invoice["subscription"])
+    _fail(account, invoice, subscription, _NOT_COVERED, scheduled=False)
 
 
-def _fail(account: Account, invoice: Json, subscription: Json | None, *, scheduled: bool) -> None:
+def _fail(
+    account: Account, invoice: Json, subscription: Json | None, refusal: Refusal, *, scheduled: bool
+) -> None:
+    payments.fail(account, invoice, refusal)
     invoice |= {"attempt_count": invoice["attempt_count"] + 1, "attempted": True}
     if scheduled:
         invoice["next_payment_attempt"] = _next_attempt(account, invoice, subscription)
@@ -107,7 +113,41 @@ def _stop_trying(account: Account, subscription: Json) -> None:
 
 
 def open_and_attempt(account: Account, invoice: Json) -> Refusal | None:
-    """Tell of a draft, finalize it and try to collect it at once."""
+    """Tell of a draft, finalize it and try to collect it at once, or as its subscription wants it."""
+    subscription = account.store.find("subscription", invoice["subscription"])
+    if subscription is not None and subscription["pause_collection"] is not None:
+        _set_aside(account, invoice, subscription["pause_collection"]["behavior"])
+        return None
     account.record("invoice.created", invoice)
     invoices.finalize(account, invoice)
+    if invoice["collection_method"] == invoices.SENT and invoice["amount_remaining"] > 0:
+        account.record("invoice.sent", invoice)
+        return None
     return attempt(account, invoice)
+
+
+def _set_aside(account: Account, invoice: Json, behavior: str) -> None:
+    """Make of a draft what paused collection makes of it.
+
+    https://docs.stripe.com/billing/subscriptions/pause-payment
+    """
+    invoice["auto_advance"] = False
+    account.record("invoice.created", invoice)
+    if behavior == "keep_as_draft":
+        return
+    invoices.finalize(account, invoice)
+    if behavior == "void":
+        invoices.void(account, invoice)
+    else:
+        invoices.give_up(account, invoice, "subscription_paused")
+
+
+def lapse(account: Account, invoice: Json) -> None:
+    """Have a sent invoice be past its due date: its subscription is past due."""
+    invoice["_is_late"] = True
+    subscription = account.store.find("subscription", invoice["subscription"])
+    if subscription is None or subscription["latest_invoice"] != invoice["id"]:
+        return
+    with account.changing(subscription, "customer.subscription.updated"):
+        if subscription["status"] in _CURRENT:
+            subscription["status"] = "past_due"

@@ -24,9 +24,11 @@ _UPDATE: Fields = {
 }
 _CREATE: Fields = {
     **_UPDATE,
-    "collection_method": params.one_of("charge_automatically"),
+    "collection_method": params.one_of("charge_automatically", invoices.SENT),
     "currency": params.identifier,
     "customer": params.identifier,
+    "days_until_due": params.count,
+    "due_date": params.count,
     "pending_invoice_items_behavior": params.one_of("exclude", "include"),
 }
 _ITEM: Fields = {
@@ -47,12 +49,22 @@ def create(account: Account, given: Tree) -> Json:
     customer = account.store.get("customer", wanted.pop("customer"), param="customer")
     currency = wanted.pop("currency", None) or customer["currency"] or "usd"
     invoice = invoices.draft(account, customer, currency, "manual")
-    wanted.pop("collection_method", None)
+    _fall_due(invoice, wanted)
     if wanted.pop("pending_invoice_items_behavior", "exclude") == "include":
         billing.take_pending(account, invoice, None)
     _apply(account, invoice, wanted)
     account.record("invoice.created", invoice)
     return invoice
+
+
+def _fall_due(invoice: Json, wanted: dict[str, Any]) -> None:
+    days = invoices.days_until_due(wanted, or_else="due_date")
+    if days is not None:
+        invoices.fall_due(invoice, days)
+    elif wanted.get("collection_method") == invoices.SENT:
+        invoice |= {"collection_method": invoices.SENT, "due_date": wanted["due_date"]}
+    for name in ("collection_method", "days_until_due", "due_date"):
+        wanted.pop(name, None)
 
 
 def update(account: Account, given: str, tree: Tree) -> Json:
@@ -103,6 +115,18 @@ def finalize(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
+def send(account: Account, given: str, tree: Tree) -> Json:
+    """Send an invoice to its customer; a draft is finalized first."""
+    params.read(tree, {})
+    invoice = account.store.get("invoice", given)
+    if invoice["collection_method"] != invoices.SENT:
+        raise StripeError("You can only manually send an invoice if its collection method is 'send_invoice'.")
+    if invoice["status"] == "draft":
+        invoices.finalize(account, invoice)
+    account.record("invoice.sent", invoice)
+    return invoice
+
+
 def pay(account: Account, given: str, tree: Tree) -> Json:
     """Collect an invoice now; a draft is finalized first.
 
@@ -144,7 +168,7 @@ def mark_uncollectible(account: Account, given: str, tree: Tree) -> Json:
     """Give an invoice up."""
     params.read(tree, {})
     invoice = account.store.get("invoice", given)
-    invoices.give_up(account, invoice)
+    invoices.give_up(account, invoice, "user_forgiven")
     return invoice
 
 

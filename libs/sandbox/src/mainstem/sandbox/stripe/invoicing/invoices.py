@@ -6,9 +6,13 @@ from typing import Any
 
 from mainstem.sandbox.stripe.goods.periods import Period
 from mainstem.sandbox.stripe.goods.pricing import price_details
+from mainstem.sandbox.stripe.invoicing import payments
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire.errors import StripeError
+
+SENT = "send_invoice"
+_SECONDS_A_DAY = 86_400
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,10 @@ def draft(
         period_start=account.now,
         starting_balance=customer["balance"],
         status="draft",
+        _is_late=False,
+        _payment=None,
         _tries=0,
+        _uncollectible_reason=None,
     )
     if subscription is not None:
         _belong(invoice, subscription)
@@ -68,6 +75,31 @@ def _belong(invoice: Json, subscription: Json) -> None:
     }
     invoice["subscription"] = subscription["id"]
     invoice["subscription_details"] = {"metadata": details["metadata"]}
+    if subscription["collection_method"] == SENT:
+        fall_due(invoice, subscription["days_until_due"])
+
+
+def fall_due(invoice: Json, days: int) -> None:
+    """Make a draft one that is sent to the customer, and due some days after its creation."""
+    invoice |= {"collection_method": SENT, "due_date": invoice["created"] + days * _SECONDS_A_DAY}
+
+
+def days_until_due(wanted: dict[str, Any], *, or_else: str | None = None) -> int | None:
+    """Return how many days a customer has to pay what is sent; None if that is not said in days.
+
+    Raises:
+        StripeError: nothing is sent, or it is sent and has no due date.
+    """
+    is_sent = wanted.get("collection_method") == SENT
+    days: int | None = wanted.get("days_until_due")
+    if not is_sent and (days is not None or or_else in wanted):
+        raise StripeError(
+            "`days_until_due` and `due_date` are for `collection_method=send_invoice` only.",
+            param="days_until_due",
+        )
+    if is_sent and days is None and or_else not in wanted:
+        raise StripeError("You must pass `days_until_due` to send invoices.", param="days_until_due")
+    return days
 
 
 def add_lines(account: Account, invoice: Json, lines: Iterable[Line]) -> None:
@@ -139,6 +171,7 @@ def finalize(account: Account, invoice: Json) -> None:
         "status": "open",
     }
     invoice["status_transitions"]["finalized_at"] = account.now
+    payments.begin(account, invoice)
     account.record("invoice.finalized", invoice)
     with account.changing(customer, "customer.updated"):
         customer["balance"] = rest
@@ -152,16 +185,20 @@ def void(account: Account, invoice: Json) -> None:
         StripeError: it is neither open nor uncollectible.
     """
     _require(invoice, "open", "uncollectible", doing="voided")
+    payments.cancel(account, invoice)
     _close(account, invoice, "void", "voided_at", "invoice.voided")
 
 
-def give_up(account: Account, invoice: Json) -> None:
-    """Mark an open invoice as uncollectible.
+def give_up(account: Account, invoice: Json, reason: str) -> None:
+    """Mark an open invoice as uncollectible, for a reason that Stripe names.
+
+    https://docs.stripe.com/changelog/endive/2026-09-30/invoice-uncollectible-status-detail
 
     Raises:
         StripeError: it is not open.
     """
     _require(invoice, "open", doing="marked as uncollectible")
+    invoice["_uncollectible_reason"] = reason
     _close(account, invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible")
 
 

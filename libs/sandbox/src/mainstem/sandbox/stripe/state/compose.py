@@ -66,6 +66,8 @@ def _subscription(store: Store, held: Json, shown: Json) -> None:
 
 def _invoice(store: Store, held: Json, shown: Json) -> None:
     shown["lines"] = _first(store, f"/v1/invoices/{held['id']}/lines", lines_of(store, held))
+    if held["status"] == "uncollectible":
+        shown["status_details"] = {"uncollectible": {"reason": held["_uncollectible_reason"]}}
 
 
 def _priced(store: Store, held: Json, shown: Json) -> None:
@@ -88,16 +90,28 @@ def _item(store: Store, held: Json, shown: Json) -> None:
 
 def included(store: Store, shown: Json, name: str) -> Json | None:
     """Return what an object shows under this name only where that is expanded, None if there is no such."""
-    if shown.get("object") != "checkout.session" or name != "line_items":
-        return None
-    session = store.get("checkout.session", shown["id"])
+    list_members = _INCLUDED.get((shown.get("object"), name))
+    return None if list_members is None else list_members(store, store.get(shown["object"], shown["id"]))
+
+
+def _line_items(store: Store, session: Json) -> Json:
     return _first(store, f"/v1/checkout/sessions/{session['id']}/line_items", parts_of(store, session))
+
+
+def _payments(store: Store, invoice: Json) -> Json:
+    payment = store.find("invoice_payment", invoice["_payment"])
+    return _first(store, f"/v1/invoice_payments?invoice={invoice['id']}", [payment] if payment else [])
 
 
 def parts_of(store: Store, session: Json) -> list[Json]:
     """Return what a checkout session sells, in its order."""
     return [store.get("item", given) for given in session["_line_items"]]
 
+
+_INCLUDED: dict[tuple[str | None, str], Callable[[Store, Json], Json]] = {
+    ("checkout.session", "line_items"): _line_items,
+    ("invoice", "payments"): _payments,
+}
 
 _COMPOSERS: dict[str, Callable[[Store, Json, Json], None]] = {
     "subscription": _subscription,

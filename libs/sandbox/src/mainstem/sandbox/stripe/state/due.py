@@ -22,7 +22,7 @@ def due_at(held: Json) -> int | None:
 def _subscription(held: Json) -> int | None:
     if held["status"] == "incomplete":
         return int(held["created"]) + EXPIRY
-    moments = [held["cancel_at"]]
+    moments = [held["cancel_at"], (held["pause_collection"] or {}).get("resumes_at")]
     if held["status"] == "trialing":
         moments += [held["trial_end"], None if held["_noticed"] else held["trial_end"] - NOTICE]
     elif held["status"] in _RUNNING:
@@ -33,8 +33,8 @@ def _subscription(held: Json) -> int | None:
 
 
 def _invoice(held: Json) -> int | None:
-    at: int | None = held["next_payment_attempt"]
-    return at if held["status"] == "open" else None
+    at: int | None = held["next_payment_attempt"] if held["due_date"] is None else held["due_date"]
+    return at if held["status"] == "open" and not held["_is_late"] else None
 
 
 def _checkout_session(held: Json) -> int | None:

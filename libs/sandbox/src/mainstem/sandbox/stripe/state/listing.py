@@ -75,12 +75,17 @@ FILTERS: dict[str, dict[str, Filter]] = {
         "status": (params.one_of("draft", "open", "paid", "uncollectible", "void"), _equal("status")),
         "subscription": (params.identifier, _equal("subscription")),
     },
+    "invoice_payment": {
+        "invoice": (params.identifier, _equal("invoice")),
+        "status": (params.one_of("canceled", "open", "paid"), _equal("status")),
+    },
     "invoiceitem": {
         "created": (paging.moments, _moment("date")),
         "customer": _CUSTOMER,
         "invoice": (params.identifier, _equal("invoice")),
         "pending": (params.boolean, lambda _, pending: lambda held: (held["invoice"] is None) == pending),
     },
+    "payment_intent": {"created": _CREATED, "customer": _CUSTOMER},
     "payment_method": {"customer": _CUSTOMER, "type": _TYPE},
     "price": {
         "active": _ACTIVE,

@@ -55,6 +55,7 @@ def create(account: Account, given: Tree) -> Json:
 
 def _terms(account: Account, wanted: dict[str, Any]) -> _Terms:
     check_moments(account.now, wanted)
+    invoices.days_until_due(wanted)
     customer = account.store.get("customer", wanted["customer"], param="customer")
     if not wanted["items"]:
         raise StripeError("Missing required param: items.", code="parameter_missing", param="items")
@@ -78,6 +79,8 @@ def _first_status(account: Account, terms: _Terms) -> str:
     """Return the status that the first invoice will lead to."""
     if terms.trial_end is not None:
         return "trialing"
+    if terms.wanted.get("collection_method") == invoices.SENT:
+        return "active"
     if _first_amount(account, terms) <= 0:
         return "active"
     behavior = terms.wanted.get("payment_behavior", "allow_incomplete")

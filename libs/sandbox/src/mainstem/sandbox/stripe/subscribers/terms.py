@@ -25,10 +25,25 @@ def _anchor(value: Any, name: str) -> str:
     return str(_ANCHOR_TYPE(value, name))
 
 
+_PAUSE = params.record(
+    {
+        "behavior": params.one_of("keep_as_draft", "mark_uncollectible", "void"),
+        "resumes_at": params.moment(),
+    },
+    required=("behavior",),
+)
+
+
+def _pause(value: Any, name: str) -> dict[str, Any] | None:
+    # An empty text resumes collection.
+    return None if value == "" else {"resumes_at": None, **(_PAUSE(value, name) or {})}
+
+
 _SHARED: Fields = {
     "cancel_at": params.moment("max_period_end", "min_period_end"),
     "cancel_at_period_end": params.boolean,
-    "collection_method": params.one_of("charge_automatically"),
+    "collection_method": params.one_of("charge_automatically", "send_invoice"),
+    "days_until_due": params.count,
     "default_payment_method": params.text,
     "description": params.text,
     "metadata": params.metadata,
@@ -56,6 +71,7 @@ UPDATE: Fields = {
     "billing_cycle_anchor": _anchor,
     "cancellation_details": params.record({"comment": params.text, "feedback": params.text}),
     "items": params.array(items.CHANGED, most=_MOST_ITEMS),
+    "pause_collection": _pause,
     "payment_behavior": params.one_of("allow_incomplete"),
 }
 AFTER_THE_END = frozenset({"cancellation_details", "metadata"})
@@ -67,7 +83,14 @@ CANCEL: Fields = {
     "prorate": params.boolean,
 }
 
-_REPLACED = ("default_payment_method", "description", "trial_settings")
+_REPLACED = (
+    "collection_method",
+    "days_until_due",
+    "default_payment_method",
+    "description",
+    "pause_collection",
+    "trial_settings",
+)
 _MERGED = ("cancellation_details", "payment_settings")
 
 
