@@ -155,7 +155,8 @@ async def test_who_owes_money_is_told_so(
     async with world.ingest.owner.transaction() as connection:
         await connection.execute(
             "UPDATE stripe.invoice"
-            " SET status = 'open', amount_paid = 0, billing_reason = 'subscription_cycle'"
+            " SET status = 'open', amount_paid = 0, amount_remaining = 999,"
+            " billing_reason = 'subscription_cycle'"
         )
     assert told(await buy(client)) == (402, "user has overdue invoices")
 

@@ -1,11 +1,11 @@
-"""What statuses, bills and sessions mean."""
+"""Meanings of subscription statuses and of Checkout sessions."""
 
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from mainstem.billing.policies import Bill, Stage, is_active, is_cancelable, is_overdue, stage
+from mainstem.billing.policies import Stage, is_active, is_cancelable, stage
 
 END = datetime(2031, 1, 1, tzinfo=UTC)
 
@@ -33,63 +33,48 @@ def test_a_status_says_who_has_something_and_who_may_leave(
     assert is_cancelable(status, END) is False
 
 
-def bill(**more: Any) -> Bill:
-    plain: dict[str, Any] = {
-        "status": "open",
-        "amount_due": 999,
-        "amount_paid": 0,
-        "billing_reason": "subscription_cycle",
-        "collection_method": "charge_automatically",
-    }
-    return Bill(**(plain | more))
+def session(
+    payment_status: str = "unpaid", subscription: str | None = "incomplete", invoice: str | None = "open"
+) -> dict[str, Any]:
+    """Return a complete session, with the statuses of what is inside."""
+    inside = {"subscription": subscription, "invoice": invoice}
+    shown = {name: None if status is None else {"status": status} for name, status in inside.items()}
+    return {"status": "complete", "payment_status": payment_status, **shown}
 
 
 @pytest.mark.parametrize(
-    ("one", "overdue"),
+    ("shown", "intents", "expected"),
     [
-        (bill(), True),
-        (bill(status="uncollectible", billing_reason="subscription_create"), True),
-        (bill(status="paid", amount_paid=999), False),
-        (bill(status="draft"), False),
-        (bill(status="void"), False),
-        (bill(amount_paid=999), False),
-        (bill(amount_due=None, amount_paid=None), False),
-        (bill(billing_reason="subscription_create"), False),
-        (bill(collection_method="send_invoice"), False),
+        ({"status": "open", "payment_status": "unpaid"}, [], Stage.OPEN),
+        ({"status": "expired", "payment_status": "unpaid"}, [], Stage.EXPIRED),
+        (session("paid", "active", "paid"), [], Stage.DONE),
+        (session("paid", "canceled", "paid"), [], Stage.DONE),
+        (session("paid", "incomplete", "open"), [], Stage.PENDING),
+        (session("no_payment_required", "trialing", "paid"), [], Stage.DONE),
+        (session("no_payment_required", "active", "paid"), [], Stage.DONE),
+        (session("no_payment_required", "canceled", "paid"), [], Stage.DONE),
+        (session(), [], Stage.PENDING),
+        (session(), ["processing"], Stage.PENDING),
+        (session(), ["requires_action"], Stage.PENDING),
+        (session(), ["requires_capture"], Stage.PENDING),
+        (session(), ["succeeded"], Stage.PENDING),
+        (session(), ["open"], Stage.PENDING),
+        (session(), ["what_comes_next"], Stage.PENDING),
+        (session(), ["requires_payment_method"], Stage.FAILED),
+        (session(), ["canceled"], Stage.FAILED),
+        (session(), ["canceled", "requires_payment_method"], Stage.FAILED),
+        (session(), ["requires_payment_method", "processing"], Stage.PENDING),
+        (session(invoice="void"), [], Stage.FAILED),
+        (session(subscription=None, invoice=None), [], Stage.PENDING),
+        (session(subscription="incomplete_expired", invoice="void"), [], Stage.FAILED),
+        (session(subscription="canceled", invoice="void"), [], Stage.FAILED),
+        (session(subscription="canceled", invoice="open"), [], Stage.FAILED),
+        (session(subscription="canceled", invoice="paid"), [], Stage.DONE),
+        (session(subscription="active", invoice="paid"), [], Stage.DONE),
+        (session(subscription="past_due", invoice="open"), [], Stage.DONE),
     ],
 )
-def test_a_bill_is_overdue_that_should_have_been_paid(one: Bill, overdue: bool) -> None:
-    assert is_overdue(one) is overdue
-
-
-@pytest.mark.parametrize(
-    ("session", "expected"),
-    [
-        ({"status": "open"}, Stage.OPEN),
-        ({"status": "expired"}, Stage.EXPIRED),
-        ({"status": "complete", "payment_status": "paid", "subscription": {"status": "active"}}, Stage.DONE),
-        (
-            {
-                "status": "complete",
-                "payment_status": "no_payment_required",
-                "subscription": {"status": "trialing"},
-            },
-            Stage.DONE,
-        ),
-        (
-            {"status": "complete", "payment_status": "unpaid", "subscription": {"status": "incomplete"}},
-            Stage.PENDING,
-        ),
-        (
-            {
-                "status": "complete",
-                "payment_status": "unpaid",
-                "subscription": {"status": "incomplete_expired"},
-            },
-            Stage.DONE,
-        ),
-        ({"status": "complete", "payment_status": "unpaid", "subscription": None}, Stage.PENDING),
-    ],
-)
-def test_a_session_is_over_when_its_payment_is(session: dict[str, Any], expected: Stage) -> None:
-    assert stage(session) is expected
+def test_session_and_its_intents_tell_pending_from_failed(
+    shown: dict[str, Any], intents: list[str], expected: Stage
+) -> None:
+    assert stage(shown, intents) is expected

@@ -29,6 +29,8 @@ OVERDUE = {
     "amount_due": 999,
     "amount_paid": 0,
     "amount_remaining": 999,
+    "attempted": True,
+    "attempt_count": 1,
     "billing_reason": "subscription_cycle",
     "collection_method": "charge_automatically",
 }

@@ -9,10 +9,11 @@ import structlog
 
 from mainstem.billing import mirror, reservations
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
-from mainstem.billing.policies import Stage, is_active, stage
+from mainstem.billing.policies import Stage, is_active
 from mainstem.billing.purchases import hints_of, subscription_of
-from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Reservation
-from mainstem.billing.stripe import MISSING, PROVIDER, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.billing.reservations import ENDINGS, OPEN, Reservation
+from mainstem.billing.sessions import Seen, Sessions
+from mainstem.billing.stripe import MISSING, PROVIDER, Object, OutcomeUnknownError, RefusedError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
@@ -32,6 +33,8 @@ class State(StrEnum):
     """It is bought, and we have not heard of it in time."""
     PENDING = "pending"
     """The payment is not there yet."""
+    FAILED = "failed"
+    """The payment came to nothing."""
     ENDED = "ended"
     OPEN = "open"
     EXPIRED = "expired"
@@ -54,14 +57,14 @@ class Arrivals:
         self,
         database: Transactions,
         clock: Clock,
-        stripe: Stripe,
+        sessions: Sessions,
         *,
         wait_seconds: float,
         wake_ingest: Callable[[], None],
     ) -> None:
         self._database = database
         self._clock = clock
-        self._stripe = stripe
+        self._sessions = sessions
         self._wait_seconds = wait_seconds
         self._wake_ingest = wake_ingest
 
@@ -76,22 +79,21 @@ class Arrivals:
             return Arrival(State.UNKNOWN)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                session = await self._stripe.get_session(session_id)
+                seen = await self._sessions.look(session_id)
         except (OutcomeUnknownError, TimeoutError):
             return Arrival(State.UNREACHABLE)
         except RefusedError as error:
             log.warning("arrival.refused", reservation=str(one.id), reason=error.reason)
             return Arrival(State.UNKNOWN if error.code == MISSING else State.UNREACHABLE)
-        return await self._say(one, session)
+        return await self._say(one, seen)
 
-    async def _say(self, one: Reservation, session: Object) -> Arrival:
-        found = stage(session)
+    async def _say(self, one: Reservation, seen: Seen) -> Arrival:
+        found, session = seen.stage, seen.session
         if found is Stage.OPEN:
             return Arrival(State.OPEN, one.url)
-        if found is not Stage.PENDING and one.status == OPEN:
-            async with self._database.transaction() as connection:
-                ended = DONE if found is Stage.DONE else EXPIRED
-                await reservations.close(connection, one, ended, self._clock.now())
+        await self._settle(one, found)
+        if found is Stage.FAILED:
+            return Arrival(State.FAILED)
         if found is Stage.EXPIRED:
             return Arrival(State.EXPIRED)
         is_mirrored = await self._mirrored(one, session)
@@ -101,6 +103,20 @@ class Arrivals:
             return Arrival(State.SETTING_UP)
         is_running = is_active((subscription_of(session) or {}).get("status"))
         return Arrival(State.ACTIVE if is_running else State.ENDED)
+
+    async def _settle(self, one: Reservation, found: Stage) -> None:
+        """Free the place of a session that is over.
+
+        That of a failed payment is left to the worker, at once: it ends the purchase at Stripe first, which
+        a page that anybody may load again and again must not do.
+        """
+        if one.status != OPEN or found is Stage.PENDING:
+            return
+        async with self._database.transaction() as connection:
+            if found is Stage.FAILED:
+                await reservations.look_soon(connection, one, self._clock.now())
+            else:
+                await reservations.close(connection, one, ENDINGS[found], self._clock.now())
 
     async def _mirrored(self, one: Reservation, session: Object) -> bool:
         """Return whether the mirror says what Stripe says, waiting for it a while."""

@@ -15,11 +15,14 @@ import structlog
 from mainstem.billing import accounts, mirror, reservations
 from mainstem.billing.accounts import Account
 from mainstem.billing.customers import Customers
-from mainstem.billing.policies import Stage, is_active, is_overdue, stage
+from mainstem.billing.debts import Debt, find_debt
+from mainstem.billing.policies import Stage, is_active
 from mainstem.billing.prices import Price
-from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Claim, Reservation, Wanted
+from mainstem.billing.purchases import hints_of
+from mainstem.billing.reservations import ENDINGS, EXPIRED, OPEN, Claim, Reservation, Wanted
+from mainstem.billing.sessions import Seen, Sessions
 from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe, is_forgotten
-from mainstem.common import telemetry
+from mainstem.common import hints, telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import DATABASE_ERRORS, Transactions
 from mainstem.common.errors import ConflictError, MainstemError, PaymentRequiredError, UnavailableError
@@ -63,6 +66,7 @@ class Checkout:
         self._database = database
         self._clock = clock
         self._stripe = stripe
+        self._sessions = Sessions(stripe)
         self._customers = customers
         self._terms = terms
 
@@ -109,15 +113,17 @@ class Checkout:
         async with self._database.transaction() as connection:
             bills = await mirror.list_unpaid(connection, account.customer)
             subscriptions = await mirror.list_subscriptions(connection, account.customer)
-        if any(is_overdue(bill) for bill in bills):
-            raise PaymentRequiredError(OVERDUE)
+        now = self._clock.now()
+        debts = [debt for bill in bills if (debt := find_debt(bill, now)) is not None]
+        if debts:
+            raise PaymentRequiredError(OVERDUE, debts=[_shown(debt) for debt in debts])
         if any(is_active(one.status) for one in subscriptions):
             raise ConflictError(HAS_ONE)
 
     async def _reuse(self, one: Reservation, price: Price) -> str | None:
         """Return the URL of an open session; None if it is over, and its reservation freed."""
-        session = await self._look_up(one)
-        now = stage(session) if session is not None else Stage.EXPIRED
+        seen = await self._look_up(one)
+        now = seen.stage if seen is not None else Stage.EXPIRED
         if now is Stage.PENDING:
             raise ConflictError(PENDING)
         if now is Stage.OPEN:
@@ -127,14 +133,21 @@ class Checkout:
             if not await self._expire(one):
                 await asyncio.sleep(POLL_SECONDS)
                 return None
-        async with self._database.transaction() as connection:
-            ended = DONE if now is Stage.DONE else EXPIRED
-            await reservations.close(connection, one, ended, self._clock.now())
+        await self._close(one, now, seen)
         return None
 
-    async def _look_up(self, one: Reservation) -> Object | None:
+    async def _close(self, one: Reservation, ended: Stage, seen: Seen | None) -> None:
+        """Free the place; what was ended of a failed purchase is hinted at, in the same commit."""
+        async with self._database.transaction() as connection:
+            now = self._clock.now()
+            is_ours = await reservations.close(connection, one, ENDINGS[ended], now)
+            if is_ours and ended is Stage.FAILED and seen is not None:
+                await hints.write(connection, hints_of(seen.session), now)
+
+    async def _look_up(self, one: Reservation) -> Seen | None:
+        """Return the session, a failed purchase ended; None if Stripe does not know it."""
         try:
-            return await self._stripe.get_session(one.session_id or "")
+            return await self._sessions.abandon(await self._sessions.look(one.session_id or ""))
         except RefusedError as error:
             if error.code != MISSING:
                 raise
@@ -253,6 +266,16 @@ class Checkout:
         except (LeaseLostError, *DATABASE_ERRORS) as lost:
             if not isinstance(error, MainstemError):
                 log.info("reservation.release_failed", reservation=str(one.id), error=type(lost).__name__)
+
+
+def _shown(debt: Debt) -> dict[str, Any]:
+    since = None if debt.since is None else debt.since.isoformat(timespec="milliseconds")
+    return {
+        "invoice": debt.invoice,
+        "amount": debt.amount,
+        "currency": debt.currency,
+        "since": since and since.replace("+00:00", "Z"),
+    }
 
 
 def _url(one: Reservation) -> str:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
-from mainstem.billing.policies import Bill
+from mainstem.billing.debts import Bill
 from mainstem.common.database import Connection
 
 SUBSCRIPTIONS = """
@@ -25,8 +25,13 @@ ORDER BY subscription.created, subscription.id
 STATUS = "SELECT status FROM stripe.v1_subscription WHERE account = $1 AND id = $2 AND NOT deleted"
 
 UNPAID = """
-SELECT status, amount_due, amount_paid, billing_reason, collection_method FROM stripe.v1_invoice
+SELECT id, status, currency, amount_due, amount_paid, amount_remaining, attempt_count, billing_reason,
+  collection_method, created, due_date, status_transitions_finalized_at AS finalized_at,
+  status_transitions_marked_uncollectible_at AS marked_uncollectible_at,
+  status_details_uncollectible_reason AS uncollectible_reason
+FROM stripe.v1_invoice
 WHERE account = $1 AND customer = $2 AND status IN ('open', 'uncollectible') AND NOT deleted
+ORDER BY created, id
 """
 
 
@@ -57,7 +62,7 @@ async def find_status(connection: Connection, subscription: str) -> str | None:
 
 
 async def list_unpaid(connection: Connection, customer: str | None) -> list[Bill]:
-    """Return a customer's bills that are not paid, due or not."""
+    """Return a customer's bills that are not paid, due or not, the oldest first."""
     if customer is None:
         return []
     return [Bill(**dict(row)) for row in await connection.fetch(UNPAID, PROVIDER_ACCOUNT, customer)]

@@ -23,6 +23,11 @@ _WORDS: Mapping[State, tuple[HTTPStatus, str, str]] = {
         "Payment pending",
         "Your order is placed, but your payment has not been confirmed yet. This page looks again by itself.",
     ),
+    State.FAILED: (
+        HTTPStatus.OK,
+        "Payment failed",
+        "Your payment did not go through; your subscription has not started. You can go back and try again.",
+    ),
     State.ENDED: (
         HTTPStatus.OK,
         "Subscription not active",

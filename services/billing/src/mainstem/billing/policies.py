@@ -1,6 +1,6 @@
-"""What a subscription, a bill and a checkout session mean for who may buy and who may leave: pure."""
+"""What a subscription and a checkout session mean for who may buy and who may leave: pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,45 +40,50 @@ def is_cancelable(status: str | None, cancel_at: datetime | None) -> bool:
     return STATUSES.get(status or "", _UNKNOWN).is_cancelable and cancel_at is None
 
 
-@dataclass(frozen=True, slots=True)
-class Bill:
-    """What matters of an invoice; amounts are in the currency's minor unit."""
-
-    status: str | None
-    amount_due: int | None
-    amount_paid: int | None
-    billing_reason: str | None
-    collection_method: str | None
-
-
-def is_overdue(bill: Bill) -> bool:
-    """Return whether a bill should have been paid by now.
-
-    One that is charged by itself is paid when it is made, but for a first one, which nobody has to pay; one
-    that is sent may still wait for its day.
-    """
-    if (bill.amount_due or 0) <= (bill.amount_paid or 0):
-        return False
-    is_first = bill.billing_reason == "subscription_create"
-    is_charged = bill.collection_method == "charge_automatically"
-    return bill.status == "uncollectible" or (bill.status == "open" and is_charged and not is_first)
-
-
 class Stage(StrEnum):
-    """How far a checkout session came."""
+    """How far a Checkout session came."""
 
     OPEN = "open"
     EXPIRED = "expired"
     PENDING = "pending"
-    """It is complete, and its payment is not."""
+    """It is complete, and its payment is under way."""
+    FAILED = "failed"
+    """It is complete, and its payment came to nothing."""
     DONE = "done"
 
 
-def stage(session: Mapping[str, Any]) -> Stage:
-    """Return how far a session came, as Stripe shows it with its subscription inside."""
+IN_VAIN = frozenset({"canceled", "requires_payment_method"})
+"""Statuses of a payment intent with which nothing is under way: after a failure it waits for another method.
+
+https://docs.stripe.com/payments/paymentintents/lifecycle
+"""
+
+
+def stage(session: Mapping[str, Any], intents: Collection[str] = ()) -> Stage:
+    """Return how far a session came, as Stripe shows it with its subscription and invoice inside.
+
+    A bank debit leaves session, subscription and invoice as they are, whether it is under way or has failed;
+    only the payment intents tell, whose statuses `intents` has. https://docs.stripe.com/checkout/fulfillment,
+    https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
+    """
     if session["status"] != "complete":
         return Stage(session["status"])
-    subscription = session.get("subscription")
-    status = subscription.get("status") if isinstance(subscription, Mapping) else None
-    is_unpaid = session.get("payment_status") == "unpaid"
-    return Stage.PENDING if status == "incomplete" or (is_unpaid and status is None) else Stage.DONE
+    subscription, invoice = _status(session, "subscription"), _status(session, "invoice")
+    if session.get("payment_status") != "unpaid":
+        return Stage.PENDING if subscription == "incomplete" else Stage.DONE
+    if is_unsettled(session):
+        in_vain = invoice == "void" or (len(intents) > 0 and IN_VAIN.issuperset(intents))
+        return Stage.FAILED if in_vain else Stage.PENDING
+    ended_unpaid = subscription == "incomplete_expired" or (subscription == "canceled" and invoice != "paid")
+    return Stage.FAILED if ended_unpaid else Stage.DONE
+
+
+def is_unsettled(session: Mapping[str, Any]) -> bool:
+    """Return whether only its payment intents tell what becomes of a session."""
+    is_unpaid = session["status"] == "complete" and session.get("payment_status") == "unpaid"
+    return is_unpaid and _status(session, "subscription") in {None, "incomplete"}
+
+
+def _status(session: Mapping[str, Any], name: str) -> str | None:
+    inside = session.get(name)
+    return inside.get("status") if isinstance(inside, Mapping) else None

@@ -11,13 +11,19 @@ def subscription_of(session: Object) -> Object | None:
     return subscription if isinstance(subscription, dict) else None
 
 
+def invoice_of(session: Object) -> Object | None:
+    """Return the invoice inside a session, None if there is none."""
+    invoice = session.get("invoice")
+    return invoice if isinstance(invoice, dict) else None
+
+
 def hints_of(session: Object) -> list[Hint]:
-    """Return what to fetch once somebody has bought: customer, subscription and bill."""
-    subscription = subscription_of(session) or {}
+    """Return what to fetch of a purchase that was made or has failed: customer, subscription and bill."""
+    subscription, invoice = subscription_of(session) or {}, invoice_of(session) or {}
     named = {
         "customer": session.get("customer"),
         "subscription": subscription.get("id"),
-        "invoice": subscription.get("latest_invoice") or session.get("invoice"),
+        "invoice": subscription.get("latest_invoice") or invoice.get("id"),
     }
     return [
         Hint(PROVIDER, PROVIDER_ACCOUNT, kind, one, bool(session["livemode"]))

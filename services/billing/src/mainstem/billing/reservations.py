@@ -10,13 +10,19 @@ import asyncpg
 import msgspec
 from uuid_utils import uuid7
 
+from mainstem.billing.policies import Stage
 from mainstem.common.database import Connection
 from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 
-CREATING, OPEN, DONE, EXPIRED = "creating", "open", "done", "expired"
+CREATING, OPEN, DONE, EXPIRED, FAILED = "creating", "open", "done", "expired", "failed"
+
+ENDINGS: Mapping[Stage, str] = {Stage.DONE: DONE, Stage.EXPIRED: EXPIRED, Stage.FAILED: FAILED}
+"""What a reservation is when its session has come this far; the other stages keep its place."""
 
 AFTER_EXPIRY = timedelta(minutes=1)
 """How long after its end a session is asked what became of it."""
+LOOK = timedelta(hours=1)
+"""How long after it was opened a session is looked at first, and how often one whose payment is pending."""
 
 COLUMNS = (
     "id, account_id, product, price, status, attempt, request, requested_at, session_id, url, hints, failures"
@@ -72,6 +78,8 @@ RELEASE = f"""
 UPDATE billing.reservation SET failures = failures + 1, last_error = $3, due_at = $4, updated_at = $5, {_FREE}
 WHERE {_HELD}
 """  # noqa: S608 -- as above
+LATER = f"UPDATE billing.reservation SET due_at = $3, updated_at = $4, {_FREE} WHERE {_HELD}"  # noqa: S608 -- as above
+SOON = "UPDATE billing.reservation SET due_at = least(due_at, $2) WHERE id = $1 AND status = 'open'"
 END = f"UPDATE billing.reservation SET status = $3, updated_at = $4, {_FREE} WHERE {_HELD}"  # noqa: S608 -- as above
 CLOSE = f"""
 UPDATE billing.reservation SET status = $3, updated_at = $4, {_FREE}
@@ -178,9 +186,34 @@ async def open_with(
 ) -> None:
     """Give the reservation its session."""
     expires_at = datetime.fromtimestamp(session["expires_at"], now.tzinfo)
-    due_at = expires_at + AFTER_EXPIRY
+    # One that was found later may have come to its end meanwhile.
+    due_at = next_look(session, now, now) if session["status"] == "open" else now
     values = (session["id"], session.get("url"), expires_at, due_at, now)
     _demand(await connection.execute(OPENED, one.id, lease.token, *values))
+
+
+def next_look(session: Mapping[str, Any], opened_at: datetime, now: datetime) -> datetime:
+    """Return when to look again at a session that has not come to its end.
+
+    An open one is looked at whenever its age has doubled, so that many idle ones cost little, and at its
+    end; one whose payment is pending every hour.
+    """
+    if session["status"] != "open":
+        return now + LOOK
+    ends_at = datetime.fromtimestamp(session["expires_at"], now.tzinfo) + AFTER_EXPIRY
+    return min(now + max(LOOK, now - opened_at), max(ends_at, now + AFTER_EXPIRY))
+
+
+async def look_later(
+    connection: Connection, lease: Lease, one: Reservation, due_at: datetime, now: datetime
+) -> None:
+    """Give back a reservation whose session is to be looked at again."""
+    _demand(await connection.execute(LATER, one.id, lease.token, due_at, now))
+
+
+async def look_soon(connection: Connection, one: Reservation, now: datetime) -> None:
+    """Have the worker look at an open reservation's session now."""
+    await connection.execute(SOON, one.id, now)
 
 
 async def renew(connection: Connection, lease: Lease, one: Reservation, reason: str, now: datetime) -> None:
@@ -200,9 +233,12 @@ async def end(connection: Connection, lease: Lease, one: Reservation, status: st
     _demand(await connection.execute(END, one.id, lease.token, status, now))
 
 
-async def close(connection: Connection, one: Reservation, status: str, now: datetime) -> None:
-    """Free the place of a reservation whose session is over. Safe to repeat, and at once."""
-    await connection.execute(CLOSE, one.id, one.session_id, status, now)
+async def close(connection: Connection, one: Reservation, status: str, now: datetime) -> bool:
+    """Free the place of a reservation whose session is over; return whether this call did.
+
+    Safe to repeat, and at once.
+    """
+    return bool(affected(await connection.execute(CLOSE, one.id, one.session_id, status, now)))
 
 
 async def hinted(connection: Connection, one: Reservation, hints: Sequence[str], now: datetime) -> None:

@@ -11,6 +11,7 @@ from mainstem.billing.customers import Customers
 from mainstem.billing.operations import Operations
 from mainstem.billing.portal import Portal
 from mainstem.billing.prices import Prices
+from mainstem.billing.sessions import Sessions
 from mainstem.billing.settings import Settings
 from mainstem.billing.stripe import open_stripe
 from mainstem.billing.sweep import Sweep
@@ -44,6 +45,7 @@ async def open_shop(
     wake_ingest = partial(waker.wake, "ingest")
     owner = settings.instance
     async with open_stripe(key, settings.stripe_api_base) as stripe:
+        sessions = Sessions(stripe)
         terms = Terms(owner, settings.success, settings.cancel, settings.wait_seconds)
         customers = Customers(database, clock, stripe, rule(settings.owner_link))
         checkout = Checkout(database, clock, stripe, customers, terms)
@@ -53,8 +55,8 @@ async def open_shop(
             checkout=checkout,
             portal=Portal(database, stripe, operations, wait_seconds=settings.wait_seconds),
             arrivals=Arrivals(
-                database, clock, stripe, wait_seconds=settings.return_wait_seconds, wake_ingest=wake_ingest
+                database, clock, sessions, wait_seconds=settings.return_wait_seconds, wake_ingest=wake_ingest
             ),
             operations=operations,
-            sweep=Sweep(database, clock, stripe, checkout, owner=owner, wake_ingest=wake_ingest),
+            sweep=Sweep(database, clock, sessions, checkout, owner=owner, wake_ingest=wake_ingest),
         )

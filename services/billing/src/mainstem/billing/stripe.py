@@ -114,15 +114,39 @@ class Stripe:
         """Change a subscription, once a key."""
         return await self._call("post", f"/v1/subscriptions/{_part(subscription)}", changes, key)
 
+    async def cancel_subscription(self, subscription: str) -> None:
+        """End a subscription at once; safe to repeat, which is refused then.
+
+        Raises:
+            RefusedError: it has ended.
+        """
+        await self._call("delete", f"/v1/subscriptions/{_part(subscription)}")
+
     async def create_session(self, session: Mapping[str, Any], key: str) -> Object:
         """Make a Checkout session, once a key."""
         return await self._call("post", "/v1/checkout/sessions", session, key)
 
     async def get_session(self, session: str) -> Object:
-        """Return a Checkout session with its subscription inside."""
-        return await self._call(
-            "get", f"/v1/checkout/sessions/{_part(session)}", {"expand": ["subscription"]}
-        )
+        """Return a Checkout session with its subscription and its invoice inside."""
+        inside = {"expand": ["subscription", "invoice"]}
+        return await self._call("get", f"/v1/checkout/sessions/{_part(session)}", inside)
+
+    async def list_payments(self, invoice: str) -> list[Object]:
+        """Return an invoice's payments with their payment intents inside.
+
+        An invoice itself has not named them since 2025-03-31, and from a session they would be five levels
+        deep, of which Stripe expands four. https://docs.stripe.com/expand
+        """
+        inside = {"expand": ["data.payment.payment_intent"]}
+        return await self._list("/v1/invoice_payments", {"invoice": invoice, "limit": PAGE, **inside})
+
+    async def void_invoice(self, invoice: str) -> None:
+        """Make an invoice one that can never be paid; safe to repeat, which is refused then.
+
+        Raises:
+            RefusedError: it is neither open nor uncollectible any more.
+        """
+        await self._call("post", f"/v1/invoices/{_part(invoice)}/void")
 
     async def find_session(self, customer: str, metadata: Mapping[str, str]) -> Object | None:
         """Return the customer's Checkout session that bears these metadata, if there is one."""

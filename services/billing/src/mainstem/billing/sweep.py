@@ -7,10 +7,10 @@ import structlog
 
 from mainstem.billing import reservations
 from mainstem.billing.checkout import LEASE_SECONDS, Checkout
-from mainstem.billing.policies import Stage, stage
 from mainstem.billing.purchases import hints_of
-from mainstem.billing.reservations import DONE, EXPIRED, OPEN, Reservation
-from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe
+from mainstem.billing.reservations import DONE, ENDINGS, EXPIRED, OPEN, Reservation
+from mainstem.billing.sessions import Sessions
+from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
@@ -28,7 +28,7 @@ class Sweep:
         self,
         database: Transactions,
         clock: Clock,
-        stripe: Stripe,
+        sessions: Sessions,
         checkout: Checkout,
         *,
         owner: str,
@@ -36,7 +36,7 @@ class Sweep:
     ) -> None:
         self._database = database
         self._clock = clock
-        self._stripe = stripe
+        self._sessions = sessions
         self._checkout = checkout
         self._owner = owner
         self._wake_ingest = wake_ingest
@@ -65,24 +65,25 @@ class Sweep:
 
     async def _settle_session(self, one: Reservation, lease: Lease) -> None:
         try:
-            session = await self._stripe.get_session(one.session_id or "")
+            seen = await self._sessions.abandon(await self._sessions.look(one.session_id or ""))
         except RefusedError as error:
             if error.code != MISSING:
                 raise
             await self._end(one, lease, EXPIRED)
             return
-        found = stage(session)
-        if found is Stage.DONE:
-            await self._end(one, lease, DONE, session)
-        elif found is Stage.EXPIRED:
-            await self._end(one, lease, EXPIRED)
-        else:
-            async with self._database.transaction() as connection:
-                await reservations.release(connection, lease, one, found, self._clock.now())
+        status = ENDINGS.get(seen.stage)
+        if status is not None:
+            await self._end(one, lease, status, seen.session)
+            return
+        async with self._database.transaction() as connection:
+            now = self._clock.now()
+            due_at = reservations.next_look(seen.session, one.requested_at or now, now)
+            await reservations.look_later(connection, lease, one, due_at, now)
 
     async def _end(self, one: Reservation, lease: Lease, status: str, session: Object | None = None) -> None:
-        """Free the place; a purchase that nobody came back from is hinted at, in the same commit."""
-        told = [] if session is None or one.hints else hints_of(session)
+        """Free the place; a purchase is hinted at in the same commit, unless the return page hinted at it."""
+        is_known = status == EXPIRED or (status == DONE and one.hints)
+        told = [] if session is None or is_known else hints_of(session)
         async with self._database.transaction() as connection:
             now = self._clock.now()
             await reservations.end(connection, lease, one, status, now)

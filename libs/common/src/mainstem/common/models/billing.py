@@ -46,9 +46,9 @@ class Account(SQLModel, table=True):
 class Reservation(Leased, table=True):
     """A checkout of one product by one account: at most one that is live, however often it is asked for.
 
-    `status` is one of creating, open, done, expired. `attempt` is part of the idempotency key under which
-    the session is made; `request` is what was asked for under it, null until that was sent. `hints` are
-    those that were written when the session was found complete.
+    `status` is one of creating, open, done, expired, failed. `attempt` is part of the idempotency key under
+    which the session is made; `request` is what was asked for under it, null until that was sent. `hints`
+    are those that were written when the session was found complete.
     """
 
     __tablename__ = "reservation"
