@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx
@@ -9,6 +10,7 @@ import pytest
 from billing_world import BillingWorld, buy, register, url_of
 from clicking import Browser
 
+from mainstem.billing.reservations import next_look
 from mainstem.billing.shop import Shop
 from mainstem.sandbox.faults import Kind
 
@@ -220,16 +222,25 @@ async def test_worker_looks_at_a_pending_payment_every_hour(
     assert statuses(world, "subscription") == ["active"]
 
 
-async def test_worker_looks_at_an_idle_checkout_as_its_age_doubles(
-    world: BillingWorld, client: httpx.AsyncClient
+@pytest.mark.parametrize(
+    ("status", "age", "expected"),
+    [
+        ("open", 0, 60),
+        ("open", 30, 90),
+        ("open", 60, 120),
+        ("open", 120, 240),
+        ("open", 960, 1_441),
+        ("open", 1_441, 1_442),
+        ("open", 1_500, 1_501),
+        ("complete", 0, 60),
+        ("complete", 960, 1_020),
+        ("complete", 9_000, 9_060),
+    ],
+)
+def test_open_session_is_looked_at_as_its_age_doubles_and_a_pending_one_hourly(
+    status: str, age: int, expected: int
 ) -> None:
-    await register(client)
-    await url_of(client)
-    shop: Shop = await world.work_by_hand()
-    hours = []
-    for hour in range(1, 26):
-        await world.stripe.move_to(world.stripe.now + HOUR)
-        if await shop.sweep.work():
-            hours.append(hour)
-    assert hours == [1, 2, 4, 8, 16, 25]
-    assert await reservations(world) == ["expired"]
+    opened_at = datetime(2031, 1, 1, tzinfo=UTC)
+    session = {"status": status, "expires_at": int((opened_at + timedelta(days=1)).timestamp())}
+    found = next_look(session, opened_at, opened_at + timedelta(minutes=age))
+    assert found - opened_at == timedelta(minutes=expected)
