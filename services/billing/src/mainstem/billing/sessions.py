@@ -82,7 +82,8 @@ class Sessions:
         seen = await self.look(seen.session["id"])
         if refusal is not None and seen.stage is Stage.FAILED and not is_over(seen):
             raise refusal
-        log.info("failed_purchase.ended", object=ending["id"], stage=seen.stage)
+        if refusal is None:
+            log.info("failed_purchase.ended", object=ending["id"], stage=seen.stage)
         return seen
 
 
