@@ -135,8 +135,10 @@ async def test_a_one_time_price_is_refused(shop: Shop, sdk: stripe.StripeClient)
     price = await sdk.v1.prices.create_async(
         {"currency": "usd", "unit_amount": 5, "product_data": {"name": "Mug"}}
     )
-    with pytest.raises(stripe.InvalidRequestError, match="one_time"):
+    with pytest.raises(stripe.InvalidRequestError, match="at least one recurring price"):
         await shop.checkout(price.id)
+    with pytest.raises(stripe.InvalidRequestError, match="one_time"):
+        await shop.subscription(price=price.id)
 
 
 async def test_a_lost_answer_and_the_same_key_lead_to_the_same_session(world: World, shop: Shop) -> None:

@@ -48,6 +48,7 @@ SDK_CLASSES: dict[str, type] = {
     "product": stripe.Product,
     "subscription": stripe.Subscription,
     "subscription_item": stripe.SubscriptionItem,
+    "subscription_schedule": stripe.SubscriptionSchedule,
     "webhook_endpoint": stripe.WebhookEndpoint,
 }
 
@@ -108,11 +109,13 @@ async def test_every_answer_keeps_to_its_eras_keys(
         "checkout/sessions billing_portal/configurations"
     )
     session = await shop.checkout(subscription["items"].data[0].price.id)
+    schedule = await sdk.v1.subscription_schedules.create_async({"from_subscription": subscription.id})
     seen = {"billing_portal.session"}  # No call but the one that makes it answers with it.
     for path in [
         *lists.split(),
         f"subscription_items?subscription={subscription.id}",
         f"checkout/sessions/{session.id}/line_items",
+        f"subscription_schedules/{schedule.id}",
     ]:
         for shown in objects(await ask(world, path, version)):
             assert set(shown) == published(shown["object"], era)

@@ -44,17 +44,19 @@ async def test_home_shows_what_the_customer_has_and_nobody_elses(shop: Shop, bro
     assert "<script" not in browser.html
 
 
+@pytest.mark.parametrize("mode", ["flexible", "classic"])
 async def test_a_cancellation_takes_effect_at_the_periods_end_and_can_be_taken_back(
-    shop: Shop, browser: Browser
+    shop: Shop, browser: Browser, mode: str
 ) -> None:
-    subscription = await shop.subscription()
+    subscription = await shop.subscription(billing_mode={"type": mode})
     await visit(shop, browser, subscription.customer)
     await browser.follow(f"cancel-{subscription.id}")
     assert browser.page.inputs <= browser.page.labelled
     before = len(await shop.types())
     await browser.click("confirm-cancel", feedback="unused")
     ending = await reread(shop, subscription)
-    assert (ending.status, ending.cancel_at_period_end) == ("active", True)
+    assert (ending.status, ending.cancel_at_period_end) == ("active", mode == "classic")
+    assert ending.cancel_at == subscription["items"].data[0].current_period_end
     assert ending.cancellation_details is not None
     assert ending.cancellation_details.feedback == "unused"
     assert browser.page.headings[0] == "Your subscriptions"
@@ -111,7 +113,7 @@ async def test_a_flow_starts_at_its_page_and_leads_back_when_it_is_done(shop: Sh
     assert browser.page.links["back"] == RETURN
     await browser.click("confirm-cancel")
     assert browser.left_to == "http://127.0.0.1:9/sorry"
-    assert (await reread(shop, subscription)).cancel_at_period_end
+    assert (await reread(shop, subscription)).cancel_at is not None
     await browser.open(start)
     assert browser.page.headings[0] == "Your subscriptions"
 

@@ -14,7 +14,9 @@ SELECT segment, current_period_end FROM subscription.v1_product_subscription
 WHERE owner_value = $1 AND product_id = $2
 """
 PERIOD_END = "SELECT current_period_end FROM stripe.subscription_item WHERE subscription = $1"
-STATE = "SELECT status, cancel_at_period_end FROM stripe.subscription WHERE id = $1"
+STATE = """
+SELECT status, cancel_at_period_end OR cancel_at IS NOT NULL AS ends FROM stripe.subscription WHERE id = $1
+"""
 PAID = "SELECT count(*) FROM stripe.invoice WHERE subscription = $1 AND status = 'paid'"
 
 
@@ -72,7 +74,7 @@ async def expect_everywhere(actors: Actors, person: Person, segment: str) -> lis
         Expectation(
             f"the mirror's status is {stage.status}, {'to end' if stage.ends else 'without an end'}",
             (stage.status, stage.ends),
-            mirrored and (mirrored["status"], mirrored["cancel_at_period_end"]),
+            mirrored and (mirrored["status"], mirrored["ends"]),
         ),
         Expectation(f"the product subscription is {segment}", segment, concluded and concluded["segment"]),
         Expectation(f"Acoustic's product row is {segment}", segment, row.get("segment")),

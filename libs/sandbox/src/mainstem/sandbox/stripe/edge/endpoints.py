@@ -10,7 +10,13 @@ from mainstem.sandbox.stripe.hosted import checkout, portal, portal_configuratio
 from mainstem.sandbox.stripe.invoicing import invoice_calls
 from mainstem.sandbox.stripe.state import listing
 from mainstem.sandbox.stripe.state.account import Account
-from mainstem.sandbox.stripe.subscribers import customers, subscribing, subscription_items, subscriptions
+from mainstem.sandbox.stripe.subscribers import (
+    customers,
+    schedules,
+    subscribing,
+    subscription_items,
+    subscriptions,
+)
 from mainstem.sandbox.stripe.wire.errors import no_such
 from mainstem.sandbox.stripe.wire.form import Tree
 from mainstem.sandbox.stripe.wire.params import read
@@ -80,6 +86,10 @@ ENDPOINTS: tuple[Endpoint, ...] = (
     ("GET", "/v1/subscriptions/{id}", _held("subscription")),
     ("POST", "/v1/subscriptions/{id}", _one(subscriptions.update)),
     ("DELETE", "/v1/subscriptions/{id}", _one(subscriptions.cancel)),
+    ("POST", "/v1/subscription_schedules", _make(schedules.create)),
+    ("GET", "/v1/subscription_schedules/{id}", _held("subscription_schedule")),
+    ("POST", "/v1/subscription_schedules/{id}", _one(schedules.update)),
+    ("POST", "/v1/subscription_schedules/{id}/release", _one(schedules.release)),
     ("POST", "/v1/subscription_items", _make(subscription_items.create)),
     ("GET", "/v1/subscription_items", _make(subscription_items.list_all)),
     ("GET", "/v1/subscription_items/{id}", _held("subscription_item")),

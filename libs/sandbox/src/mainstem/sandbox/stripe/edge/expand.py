@@ -28,6 +28,7 @@ _KINDS = {
     "payment_intent": "payment_intent",
     "price": "price",
     "product": "product",
+    "schedule": "subscription_schedule",
     "subscription": "subscription",
 }
 """The fields that hold an id, and the kind of what they name."""
@@ -43,7 +44,6 @@ _ALWAYS_EMPTY = frozenset(
         "payment_link",
         "pending_setup_intent",
         "quote",
-        "schedule",
         "setup_intent",
         "test_clock",
     }

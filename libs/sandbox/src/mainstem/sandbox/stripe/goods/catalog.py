@@ -32,8 +32,9 @@ _RECURRING = params.record(
     {
         "interval": params.one_of("day", "week", "month", "year"),
         "interval_count": params.count,
+        "meter": params.identifier,
         "trial_period_days": params.count,
-        "usage_type": params.one_of("licensed"),
+        "usage_type": params.one_of("licensed", "metered"),
     },
     required=("interval",),
 )

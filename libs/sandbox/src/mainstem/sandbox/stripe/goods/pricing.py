@@ -6,8 +6,15 @@ from mainstem.sandbox.stripe.goods.periods import Interval
 from mainstem.sandbox.stripe.state.store import Json
 
 
-def amount_of(price: Json, quantity: int) -> int:
-    """Return what a quantity costs for one period, in the currency's smallest unit."""
+def is_metered(price: Json) -> bool:
+    """Return whether usage is charged for, so that the price takes no quantity."""
+    return bool(price["recurring"] and price["recurring"]["usage_type"] == "metered")
+
+
+def amount_of(price: Json, quantity: int | None) -> int:
+    """Return what a quantity costs for one period, in the currency's smallest unit; None is no usage yet."""
+    if quantity is None:
+        return 0
     return int((Decimal(price["unit_amount_decimal"]) * quantity).to_integral_value(ROUND_HALF_UP))
 
 

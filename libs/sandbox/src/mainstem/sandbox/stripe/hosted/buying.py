@@ -78,8 +78,8 @@ def _require_open(session: Json) -> None:
 
 
 def _lines(account: Account, session: Json) -> list[Tree]:
-    lines = [
-        {"price": part["price"], "quantity": str(part["quantity"])}
+    lines: list[Tree] = [
+        {"price": part["price"], **({} if part["quantity"] is None else {"quantity": str(part["quantity"])})}
         for part in parts_of(account.store, session)
     ]
     for index, line in enumerate(lines):

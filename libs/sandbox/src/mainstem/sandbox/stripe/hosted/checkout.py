@@ -6,7 +6,7 @@ https://docs.stripe.com/api/checkout/sessions
 from http import HTTPStatus
 from typing import Any
 
-from mainstem.sandbox.stripe.goods.pricing import amount_of
+from mainstem.sandbox.stripe.goods.pricing import amount_of, is_metered
 from mainstem.sandbox.stripe.state import listing
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.compose import parts_of
@@ -27,10 +27,13 @@ _MOST_ITEMS = 20
 
 _LINE = params.record(
     {"metadata": params.metadata, "price": params.identifier, "quantity": params.count},
-    required=("price", "quantity"),
+    required=("price",),
 )
 _SUBSCRIPTION_DATA = params.record(
-    {name: terms.CREATE[name] for name in ("description", "metadata", "trial_period_days", "trial_settings")}
+    {
+        name: terms.CREATE[name]
+        for name in ("billing_mode", "description", "metadata", "trial_period_days", "trial_settings")
+    }
     | {"trial_end": params.count}
 )
 _CREATE: Fields = {
@@ -74,6 +77,8 @@ def create(account: Account, given: Tree, base_url: str) -> Json:
     _check(account, wanted)
     lines = _priced(account, wanted.get("line_items", []))
     customer = _customer(account, wanted)
+    if customer is not None:
+        items.check_currency(account, customer, lines[0][0]["currency"])
     session = account.new("checkout.session", **_facts(account, wanted, customer, lines))
     # As sent, since the subscription is made of it by the call that any caller uses.
     session["_subscription_data"] = given.get("subscription_data") or {}
@@ -122,9 +127,42 @@ def _check_moments(now: int, wanted: dict[str, Any]) -> None:
 
 
 def _priced(account: Account, lines: list[dict[str, Any]]) -> list[tuple[Json, dict[str, Any]]]:
+    for index, line in enumerate(lines):
+        _check_line(account, line, f"line_items[{index}]")
     prices = [items.price_of(account, line, f"line_items[{index}]") for index, line in enumerate(lines)]
     items.check_alike(prices)
     return list(zip(prices, lines, strict=True))
+
+
+def _check_line(account: Account, line: dict[str, Any], name: str) -> None:
+    """Check what a session refuses in other words than a subscription.
+
+    Sources: https://github.com/better-auth/better-auth/issues/8920,
+    https://github.com/stripe/stripe-java/issues/1584,
+    https://github.com/invertase/stripe-firebase-extensions/issues/98,
+    https://github.com/stripe/stripe-node/issues/2131.
+
+    Raises:
+        StripeError: the price is charged once, the quantity does not fit it, or its product is archived.
+    """
+    price = account.store.get("price", line["price"], param=f"{name}[price]")
+    product = account.store.find("product", price["product"])
+    if price["recurring"] is None:
+        raise StripeError(
+            "You must provide at least one recurring price in `subscription` mode when using prices."
+        )
+    if is_metered(price) and "quantity" in line:
+        raise StripeError(
+            f"Quantity should not be specified where usage_type is `metered`. Remove quantity from `{name}`",
+            param=f"{name}[quantity]",
+        )
+    if not is_metered(price) and "quantity" not in line:
+        raise StripeError(f"Quantity is required. Add `quantity` to `{name}`", param=f"{name}[quantity]")
+    if price["active"] and product is not None and not product["active"]:
+        raise StripeError(
+            f"Price `{price['id']}` is not available to be purchased because its product is not active.",
+            param=f"{name}[price]",
+        )
 
 
 def _customer(account: Account, wanted: dict[str, Any]) -> Json | None:
@@ -137,7 +175,7 @@ def _facts(
 ) -> Json:
     data = wanted.get("subscription_data") or {}
     is_trial = bool(data.get("trial_end") or data.get("trial_period_days"))
-    total = 0 if is_trial else sum(amount_of(price, line["quantity"]) for price, line in lines)
+    total = 0 if is_trial else sum(amount_of(price, line.get("quantity")) for price, line in lines)
     email = wanted.get("customer_email") if customer is None else customer["email"]
     return {
         **{name: wanted[name] for name in _SHOWN if name in wanted},
@@ -176,7 +214,7 @@ def details(email: str, name: str | None = None) -> Json:
 
 def _new_item(account: Account, price: Json, line: dict[str, Any]) -> Json:
     product = account.store.find("product", price["product"])
-    amount = amount_of(price, line["quantity"])
+    amount = amount_of(price, line.get("quantity"))
     return account.new(
         "item",
         amount_subtotal=amount,
@@ -185,7 +223,7 @@ def _new_item(account: Account, price: Json, line: dict[str, Any]) -> Json:
         description=product["name"] if product else price["id"],
         metadata=params.merged({}, line.get("metadata", {})),
         price=price["id"],
-        quantity=line["quantity"],
+        quantity=line.get("quantity"),
     )
 
 

@@ -100,7 +100,8 @@ def update(account: Account, given: str, tree: Tree) -> Json:
 
 def list_all(account: Account, given: Tree) -> Page[Json]:
     """Return a page of the configurations, newest first."""
-    default(account)
+    if account.has_portal:
+        default(account)
     return listing.list_all(account, _KIND, given)
 
 
@@ -124,8 +125,15 @@ def find_active(account: Account, given: str | None) -> Json:
     """Return the configuration of this id, None is the default one.
 
     Raises:
-        StripeError: there is none with this id, or it is not active.
+        StripeError: there is none with this id, it is not active, or the Dashboard has no default one.
     """
+    if given is None and not account.has_portal:
+        # https://docs.stripe.com/customer-management/integrate-customer-portal
+        raise StripeError(
+            "No configuration provided and your test mode default configuration has not been created. "
+            "Provide a configuration or create your default by saving your customer portal settings in test mode at "
+            "https://dashboard.stripe.com/test/settings/billing/portal."
+        )
     if given is None:
         return default(account)
     configuration = account.store.get(_KIND, given, param="configuration")

@@ -88,10 +88,11 @@ def _line(account: Account, subscription: Json, item: Json, period: Period, *, f
     name = product["name"] if product else price["id"]
     return Line(
         price=price,
-        quantity=item["quantity"],
+        # Usage is charged after its period, and the sandbox has no meters: there is none yet.
+        quantity=item["quantity"] or 0,
         amount=0 if free else amount_of(price, item["quantity"]),
         period=period,
-        description=f"Trial period for {name}" if free else f"{item['quantity']} x {name}",
+        description=f"Trial period for {name}" if free else f"{item['quantity'] or 0} x {name}",
         metadata=subscription["metadata"],
         subscription=subscription["id"],
         subscription_item=item["id"],

@@ -30,7 +30,7 @@ def end(account: Account, subscription: Json, *, reason: str) -> None:
             invoice |= {"auto_advance": False, "next_payment_attempt": None}
 
 
-def _end_later(account: Account, subscription: Json, at: int | None = None) -> None:
+def end_later(account: Account, subscription: Json, at: int | None = None) -> None:
     """Have the subscription end by itself at an instant; None is the end of its period."""
     subscription |= {
         "cancel_at": subscription["current_period_end"] if at is None else at,
@@ -44,18 +44,20 @@ def change_end(account: Account, subscription: Json, wanted: dict[str, Any]) -> 
     """Have the subscription end, or go on, as the parameters want it."""
     at = wanted.get("cancel_at")
     if wanted.get("cancel_at_period_end"):
-        _end_later(account, subscription)
+        end_later(account, subscription)
     elif at is not None:
         # Its items share one period, so `min_period_end` and `max_period_end` are the same instant.
-        _end_later(account, subscription, subscription["current_period_end"] if isinstance(at, str) else at)
+        end_later(account, subscription, subscription["current_period_end"] if isinstance(at, str) else at)
     elif "cancel_at" in wanted or "cancel_at_period_end" in wanted:
-        _go_on(subscription)
+        # Each parameter unsets only what it set.
+        if subscription["cancel_at_period_end"] == ("cancel_at_period_end" in wanted):
+            go_on(subscription)
     elif subscription["cancel_at_period_end"]:
         # The period may have changed under a cancellation that was asked for before.
         subscription["cancel_at"] = subscription["current_period_end"]
 
 
-def _go_on(subscription: Json) -> None:
+def go_on(subscription: Json) -> None:
     """Take a cancellation back that has not come to pass."""
     subscription |= {"cancel_at": None, "cancel_at_period_end": False, "canceled_at": None}
     _give_reason(subscription, None)

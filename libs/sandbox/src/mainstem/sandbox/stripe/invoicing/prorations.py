@@ -16,7 +16,8 @@ class Share:
 
     item: str
     price: Json
-    quantity: int
+    quantity: int | None
+    """None of a metered price."""
 
 
 def shares(account: Account, subscription: Json) -> dict[str, Share]:
@@ -30,10 +31,10 @@ def shares(account: Account, subscription: Json) -> dict[str, Share]:
 def prorate(account: Account, subscription: Json, before: dict[str, Share], after: dict[str, Share]) -> None:
     """Give back what the rest of the period was worth before, and charge what it is worth now."""
     for name, share in before.items():
-        if after.get(name) != share:
+        if after.get(name) != share and share.quantity is not None:
             _pend(account, subscription, share, -1, "Unused time on")
     for name, share in after.items():
-        if before.get(name) != share:
+        if before.get(name) != share and share.quantity is not None:
             _pend(account, subscription, share, 1, "Remaining time on")
 
 
@@ -58,8 +59,8 @@ def _pend(account: Account, subscription: Json, share: Share, sign: int, words: 
         price=share.price["id"],
         pricing=price_details(share.price),
         proration=True,
-        quantity=share.quantity,
-        quantity_decimal=str(share.quantity),
+        quantity=share.quantity or 0,
+        quantity_decimal=str(share.quantity or 0),
         subscription=subscription["id"],
         subscription_item=share.item,
         unit_amount=share.price["unit_amount"],

@@ -107,7 +107,9 @@ def cancel(visit: Visit, room: Room) -> Response:
         tree |= {"prorate": str(prorates).lower(), "invoice_now": str(invoices).lower()}
         subscriptions.cancel(room.account, subscription["id"], tree)
     else:
-        tree["cancel_at_period_end"] = "true"
+        # https://docs.stripe.com/billing/subscriptions/billing-mode/compare
+        is_flexible = subscription["billing_mode"]["type"] == "flexible"
+        tree |= {"cancel_at": "max_period_end"} if is_flexible else {"cancel_at_period_end": "true"}
         subscriptions.update(room.account, subscription["id"], tree)
     return _finish(room, "subscription_cancel")
 

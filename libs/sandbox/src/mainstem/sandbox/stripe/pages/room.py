@@ -25,8 +25,8 @@ class Room:
         """Return whether the configuration has a feature."""
         return bool(self.configuration["features"][feature]["enabled"])
 
-    def lines(self, subscription: Json) -> list[tuple[Json, int]]:
-        """Return each price of a subscription with its quantity."""
+    def lines(self, subscription: Json) -> list[tuple[Json, int | None]]:
+        """Return each price of a subscription with its quantity, None of a metered one."""
         store = self.account.store
         return [
             (store.get("price", item["price"]), item["quantity"]) for item in items_of(store, subscription)

@@ -20,10 +20,12 @@ def money(amount_minor: int, currency: str) -> str:
     return f"{Decimal(amount_minor).scaleb(-digits):.{digits}f} {currency.upper()}"
 
 
-def cost(price: Json, quantity: int = 1) -> str:
-    """Return what a quantity costs and how often, such as `9.99 USD every month`."""
+def cost(price: Json, quantity: int | None = 1) -> str:
+    """Return what a quantity costs and how often, such as `9.99 USD every month`; None: by usage."""
     unit, count = price["recurring"]["interval"], price["recurring"]["interval_count"]
     often = unit if count == 1 else f"{count} {unit}s"
+    if quantity is None:
+        return f"{money(amount_of(price, 1), price['currency'])} a unit used, every {often}"
     return f"{money(amount_of(price, quantity), price['currency'])} every {often}"
 
 

@@ -39,6 +39,7 @@ _PREFIXES = {
     "product": "prod",
     "subscription": "sub",
     "subscription_item": "si",
+    "subscription_schedule": "sub_sched",
     "webhook_endpoint": "we",
 }
 _LENGTHS = {"checkout.session": 58, "customer": 14, "product": 14, "subscription_item": 14}
@@ -81,6 +82,8 @@ class Account:
     ) -> None:
         self.api_version = versions.check(api_version)
         self.dunning = dunning or Dunning()
+        self.has_portal = True
+        """Whether the billing portal's settings were saved in the Dashboard, which has no API of its own."""
         self.archive = archive or Archive()
         self.store = Store(self.archive)
         self.events = History(self.archive)

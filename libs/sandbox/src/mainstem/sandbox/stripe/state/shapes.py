@@ -33,6 +33,7 @@ KINDS = (
     "product",
     "subscription",
     "subscription_item",
+    "subscription_schedule",
     "webhook_endpoint",
 )
 

@@ -3,7 +3,8 @@
 from typing import Any
 
 from mainstem.sandbox.stripe.goods import catalog
-from mainstem.sandbox.stripe.goods.pricing import interval_of
+from mainstem.sandbox.stripe.goods.pricing import interval_of, is_metered
+from mainstem.sandbox.stripe.invoicing.ending import is_live
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
@@ -43,6 +44,7 @@ def price_of(account: Account, wanted: dict[str, Any], name: str) -> Json:
         raise StripeError(
             f"Missing required param: {name}[price].", code="parameter_missing", param=f"{name}[price]"
         )
+    _check_quantity(price, wanted, name)
     if price["recurring"] is None:
         raise StripeError(
             "The price specified is set to `type=one_time` but this field only accepts prices with "
@@ -50,6 +52,39 @@ def price_of(account: Account, wanted: dict[str, Any], name: str) -> Json:
             param=f"{name}[price]",
         )
     return price
+
+
+def _check_quantity(price: Json, wanted: dict[str, Any], name: str) -> None:
+    # https://github.com/pay-rails/pay/issues/193
+    if is_metered(price) and wanted.get("quantity") is not None:
+        raise StripeError("You cannot set the quantity for metered plans.", param=f"{name}[quantity]")
+
+
+def quantity_of(price: Json, wanted: dict[str, Any]) -> int | None:
+    """Return the quantity that an item has of a price, None of a metered one."""
+    return None if is_metered(price) else int(wanted.get("quantity", 1))
+
+
+def check_currency(account: Account, customer: Json, currency: str) -> None:
+    """Check that a customer can pay in a currency.
+
+    Source: https://github.com/Automattic/woocommerce-payments/issues/7732.
+
+    Raises:
+        StripeError: a live subscription, a pending invoice item or a balance is in another one.
+    """
+    mine = customer["id"]
+    held = account.store.select(
+        "subscription", lambda one: bool(one["customer"] == mine and is_live(one))
+    ) + account.store.select("invoiceitem", lambda one: bool(one["customer"] == mine and not one["invoice"]))
+    others = [one["currency"] for one in held if one["currency"] != currency]
+    if customer["balance"] and customer["currency"] not in (None, currency):
+        others.append(customer["currency"])
+    if others:
+        raise StripeError(
+            "You cannot combine currencies on a single customer. This customer has an active subscription, "
+            f"subscription schedule, discount, quote, or invoice item with currency {others[0]}."
+        )
 
 
 def check_alike(prices: list[Json]) -> None:
@@ -72,7 +107,7 @@ def add(account: Account, subscription: Json, price: Json, wanted: dict[str, Any
         current_period_start=subscription["current_period_start"],
         metadata=params.merged({}, wanted.get("metadata", {})),
         price=price["id"],
-        quantity=wanted.get("quantity", 1),
+        quantity=quantity_of(price, wanted),
         subscription=subscription["id"],
     )
     subscription["items"].append(item["id"])
@@ -98,9 +133,11 @@ def _check(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -
             raise no_such("subscription_item", given, param=f"items[{index}][id]")
         if one.get("deleted"):
             del prices[given]
-        elif one.get("price_data") is not None or "id" not in one or "price" in one:
+            continue
+        if one.get("price_data") is not None or "id" not in one or "price" in one:
             one["price"] = prices[given] = price_of(account, one, f"items[{index}]")["id"]
             one.pop("price_data", None)
+        _check_quantity(account.store.get("price", prices[given]), one, f"items[{index}]")
     if not prices:
         raise StripeError("A subscription must have at least one active plan.", param="items")
     check_alike([account.store.get("price", price) for price in prices.values()])
@@ -118,3 +155,5 @@ def _change_one(account: Account, subscription: Json, wanted: dict[str, Any]) ->
     if "metadata" in wanted:
         item["metadata"] = params.merged(item["metadata"], wanted["metadata"])
     item |= {field: wanted[field] for field in ("price", "quantity") if field in wanted}
+    price = account.store.get("price", item["price"])
+    item["quantity"] = quantity_of(price, {"quantity": item["quantity"] or 1})

@@ -61,6 +61,7 @@ def _terms(account: Account, wanted: dict[str, Any]) -> _Terms:
         raise StripeError("Missing required param: items.", code="parameter_missing", param="items")
     prices = [items.price_of(account, one, f"items[{index}]") for index, one in enumerate(wanted["items"])]
     items.check_alike(prices)
+    items.check_currency(account, customer, prices[0]["currency"])
     default = wanted.get("default_payment_method")
     if default is not None:
         payment_methods.of_customer(account, customer, default, param="default_payment_method")
@@ -102,7 +103,7 @@ def _first_amount(account: Account, terms: _Terms) -> int:
     customer, currency = terms.customer, terms.prices[0]["currency"]
     pending = billing.pending_items(account, customer["id"], None, currency)
     parts = [
-        amount_of(price, one.get("quantity", 1))
+        amount_of(price, items.quantity_of(price, one))
         for price, one in zip(terms.prices, terms.wanted["items"], strict=True)
     ]
     return int(customer["balance"] + sum(parts) + sum(item["amount"] for item in pending))
@@ -117,7 +118,7 @@ def _begin(account: Account, terms: _Terms, status: str) -> tuple[Json, Period]:
     subscription = account.new(
         "subscription",
         billing_cycle_anchor=anchor,
-        billing_mode={"flexible": None, "type": "classic"},
+        billing_mode=_billing_mode(terms.wanted, now),
         collection_method="charge_automatically",
         currency=terms.prices[0]["currency"],
         current_period_end=period.end,
@@ -137,3 +138,14 @@ def _begin(account: Account, terms: _Terms, status: str) -> tuple[Json, Period]:
     settings(subscription, terms.wanted)
     change_end(account, subscription, terms.wanted)
     return subscription, period
+
+
+def _billing_mode(wanted: dict[str, Any], now: int) -> Json:
+    """Return the billing mode, flexible unless classic is wanted, as at Stripe since 2025-09-30.clover.
+
+    Source: https://docs.stripe.com/changelog/clover/2025-09-30/billing-mode-default-flexible.
+    """
+    kind = (wanted.get("billing_mode") or {"type": "flexible"})["type"]
+    if kind == "classic":
+        return {"flexible": None, "type": kind}
+    return {"flexible": {"proration_discounts": "included"}, "type": kind, "updated_at": now}

@@ -9,7 +9,7 @@ from mainstem.sandbox.stripe.invoicing import billing, collection, ending, prora
 from mainstem.sandbox.stripe.state.account import Account
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
-from mainstem.sandbox.stripe.subscribers import items, trials
+from mainstem.sandbox.stripe.subscribers import items, schedules, trials
 from mainstem.sandbox.stripe.subscribers.terms import AFTER_THE_END, CANCEL, UPDATE, check_moments, settings
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import StripeError, no_such
@@ -29,6 +29,8 @@ def update(account: Account, given: str, tree: Tree) -> Json:
         raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
     _own_method(account, subscription, wanted)
     check_moments(account.now, wanted)
+    if not wanted.keys().isdisjoint(("cancel_at", "cancel_at_period_end")):
+        schedules.check_free(subscription)
     change(account, subscription, wanted)
     return subscription
 

@@ -60,6 +60,7 @@ _SHARED: Fields = {
 }
 CREATE: Fields = {
     **_SHARED,
+    "billing_mode": params.record({"type": params.one_of("classic", "flexible")}, required=("type",)),
     "currency": params.identifier,
     "customer": params.identifier,
     "items": params.array(items.NEW, most=_MOST_ITEMS),
@@ -95,11 +96,16 @@ _MERGED = ("cancellation_details", "payment_settings")
 
 
 def check_moments(now: int, wanted: dict[str, Any]) -> None:
-    """Check that what is to come lies ahead.
+    """Check that what is to come lies ahead, and that one parameter alone says when it ends.
 
     Raises:
         StripeError: it does not.
     """
+    if "cancel_at" in wanted and "cancel_at_period_end" in wanted:
+        raise StripeError(
+            "You may only specify one of these parameters: cancel_at, cancel_at_period_end.",
+            param="cancel_at_period_end",
+        )
     for name in ("cancel_at", "trial_end"):
         moment = wanted.get(name)
         if isinstance(moment, int) and moment <= now:
