@@ -8,8 +8,10 @@ import pytest
 from billing_world import TABLES, BillingWorld, open_billing_world
 from clicking import Browser
 from ingest_bench import empty, open_ingest
+from operating import SIGNALS, cancel
 from servers import Database, databases
 
+from mainstem.billing.shop import Shop
 from mainstem.sandbox.servers.postgres import Postgres
 
 
@@ -50,3 +52,16 @@ async def client(world: BillingWorld) -> httpx.AsyncClient:
 async def browser() -> AsyncIterator[Browser]:
     async with Browser() as browser:
         yield browser
+
+
+@pytest.fixture
+async def shop(world: BillingWorld) -> Shop:
+    return await world.work_by_hand()
+
+
+@pytest.fixture(params=SIGNALS)
+async def leaving(world: BillingWorld, request: pytest.FixtureRequest) -> str:
+    """A subscription that ends with its period."""
+    subscription = await world.shop.subscription()
+    await cancel(world, subscription.id, request.param)
+    return subscription.id

@@ -45,7 +45,10 @@ async def test_the_customer_is_tied_before_the_session_is_asked_for(
 ) -> None:
     await register(client)
     world.break_(Kind.STATUS, "/v1/checkout/sessions", method="POST", status=400)
-    assert told(await buy(client)) == (502, "Stripe refused the request")
+    assert told(await buy(client)) == (
+        502,
+        "Stripe refused the request: The sandbox was told to fail here. (HTTP 400)",
+    )
     (customer,) = world.held("customer")
     (account,) = await world.rows("SELECT stripe_customer_id FROM billing.account")
     assert account["stripe_customer_id"] == customer["id"]

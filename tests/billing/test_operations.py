@@ -1,59 +1,24 @@
 """Operations: written down before they are tried, done once, and hinted at."""
 
 import asyncio
-import json
-from datetime import timedelta
-from uuid import UUID
 
 import pytest
 from billing_world import BillingWorld
+from operating import (
+    CHANGE,
+    acted,
+    cancel,
+    is_leaving,
+    let_leases_end,
+    operations,
+    pass_by,
+    stay,
+)
 
-from mainstem.billing.operations import STOP_CANCELLATION
+from mainstem.billing.refusals import RefusedError
 from mainstem.billing.shop import Shop
-from mainstem.billing.stripe import RefusedError
 from mainstem.common.errors import UnavailableError
 from mainstem.sandbox.faults import Kind
-
-ACCOUNT = UUID(int=1)
-CHANGE = "/v1/subscriptions/"
-
-
-@pytest.fixture
-async def leaving(world: BillingWorld) -> str:
-    """A subscription that ends with its period."""
-    subscription = await world.shop.subscription()
-    await world.shop.sdk.v1.subscriptions.update_async(subscription.id, {"cancel_at_period_end": True})
-    return subscription.id
-
-
-@pytest.fixture
-async def shop(world: BillingWorld) -> Shop:
-    return await world.work_by_hand()
-
-
-async def stay(shop: Shop, subscription: str, seconds: float = 5.0) -> int:
-    """Take a cancellation back; return how many hints tell of it."""
-    return len(await shop.operations.perform(ACCOUNT, STOP_CANCELLATION, subscription, seconds))
-
-
-async def operations(world: BillingWorld) -> list[tuple[str, int]]:
-    rows = await world.rows("SELECT status, attempt FROM billing.operation ORDER BY created_at, id")
-    return [(row["status"], row["attempt"]) for row in rows]
-
-
-def acted(world: BillingWorld) -> int:
-    """Return how often a cancellation was taken back at Stripe."""
-    events = world.held("event")
-    back = [
-        one
-        for one in events
-        if json.loads(json.dumps(one))["data"].get("previous_attributes", {}).get("cancel_at")
-    ]
-    return len(back)
-
-
-async def pass_by(world: BillingWorld, seconds: float) -> None:
-    world.stripe.clock.advance(timedelta(seconds=seconds))
 
 
 async def test_what_was_done_is_hinted_at_in_the_commit_that_settles_it(
@@ -112,6 +77,7 @@ async def test_two_who_want_the_same_at_once_have_it_done_once(
     other = await world.work_by_hand(instance="other")
     told = await asyncio.gather(stay(shop, leaving), stay(other, leaving))
     assert sorted(told) == [0, 1]
+    assert acted(world) == 1
     assert await operations(world) == [("done", 1)]
 
 
@@ -156,15 +122,8 @@ async def test_a_cancellation_that_is_newer_is_not_taken_back(
         await stay(shop, leaving, 0.5)
     world.stripe.faults.clear()
     await pass_by(world, 60)
-    await world.shop.sdk.v1.subscriptions.update_async(leaving, {"cancel_at_period_end": False})
-    await world.shop.sdk.v1.subscriptions.update_async(leaving, {"cancel_at_period_end": True})
+    await cancel(world, leaving, "flag")
     await let_leases_end(world)
     assert await shop.operations.work() == 1
     assert await operations(world) == [("failed", 1)]
-    (subscription,) = world.held("subscription")
-    assert subscription["cancel_at_period_end"]
-
-
-async def let_leases_end(world: BillingWorld) -> None:
-    async with world.ingest.owner.transaction() as connection:
-        await connection.execute("UPDATE billing.operation SET lease_expires_at = '-infinity'")
+    assert is_leaving(world, leaving)

@@ -79,6 +79,16 @@ async def test_a_person_cancels_in_the_portal_and_takes_it_back_here(
     assert (await listed(client))[0]["is_cancelable"] is True
 
 
+@pytest.mark.parametrize("signal", ["cancel_at_period_end = true", "cancel_at = now()"])
+async def test_either_signal_of_a_cancellation_keeps_from_cancelling_again(
+    world: BillingWorld, client: httpx.AsyncClient, subscription: str, signal: str
+) -> None:
+    async with world.ingest.owner.transaction() as connection:
+        await connection.execute(f"UPDATE stripe.subscription SET {signal}")
+    assert [one["is_cancelable"] for one in await listed(client)] == [False]
+    assert told(await manage(client, "cancel")) == (409, "subscription cannot be canceled")
+
+
 @pytest.mark.parametrize("intent", ["manage", "manage_subscription"])
 async def test_the_portal_opens_at_its_first_page(
     client: httpx.AsyncClient, browser: Browser, subscription: str, intent: str

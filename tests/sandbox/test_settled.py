@@ -33,8 +33,9 @@ INSERT INTO billing.reservation (id, account_id, product, price, status, due_at,
 VALUES (gen_random_uuid(), gen_random_uuid(), 'prod_1', 'price_1', $1, $2, $2, $2)
 """
 OPERATION = """
-INSERT INTO billing.operation (id, account_id, kind, object_type, object_id, status, due_at, created_at)
-VALUES (gen_random_uuid(), gen_random_uuid(), 'kind', 'subscription', 'sub_1', 'wanted', $1, $1)
+INSERT INTO billing.operation
+  (id, account_id, kind, object_type, object_id, status, due_at, created_at, wanted_at)
+VALUES (gen_random_uuid(), gen_random_uuid(), 'kind', 'subscription', 'sub_1', 'wanted', $1, $1, $1)
 """
 LEASE = "UPDATE {} SET lease_expires_at = clock_timestamp() + $1"
 

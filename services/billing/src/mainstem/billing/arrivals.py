@@ -11,9 +11,10 @@ from mainstem.billing import mirror, reservations
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.policies import Stage, is_active
 from mainstem.billing.purchases import hints_of, subscription_of
+from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import ENDINGS, OPEN, Reservation
 from mainstem.billing.sessions import Seen, Sessions
-from mainstem.billing.stripe import MISSING, PROVIDER, Object, OutcomeUnknownError, RefusedError
+from mainstem.billing.stripe import MISSING, PROVIDER, Object, OutcomeUnknownError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions

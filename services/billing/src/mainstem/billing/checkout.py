@@ -19,9 +19,10 @@ from mainstem.billing.debts import Debt, find_debt
 from mainstem.billing.policies import Stage, is_active
 from mainstem.billing.prices import Price
 from mainstem.billing.purchases import hints_of
+from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import ENDINGS, EXPIRED, OPEN, Claim, Reservation, Wanted
 from mainstem.billing.sessions import Seen, Sessions
-from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError, Stripe, is_forgotten
+from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, Stripe, is_forgotten
 from mainstem.common import hints, telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import DATABASE_ERRORS, Transactions
@@ -92,6 +93,7 @@ class Checkout:
         """Find out what became of an attempt whose outcome is unknown, by asking once more under its key."""
         async with self._database.transaction() as connection:
             account = await accounts.get(connection, one.account_id)
+        # Its request is written down already, so that nothing else of the price is needed.
         await self._create(account, Claim(one, is_ours=True), Price(one.price, one.product), lease)
 
     async def _open(self, account: Account, price: Price) -> str:
@@ -246,7 +248,7 @@ class Checkout:
             "mode": "subscription",
             "customer": customer,
             "client_reference_id": account.login or str(account.id),
-            "line_items": [{"price": price.id, "quantity": 1}],
+            "line_items": [price.line_item],
             "success_url": self._terms.success_url,
             "cancel_url": self._terms.cancel_url,
             "metadata": {**account_metadata, **one.metadata},

@@ -7,7 +7,8 @@ import structlog
 
 from mainstem.billing import accounts
 from mainstem.billing.accounts import Account
-from mainstem.billing.stripe import OutcomeUnknownError, RefusedError, Stripe
+from mainstem.billing.refusals import RefusedError
+from mainstem.billing.stripe import OutcomeUnknownError, Stripe
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
 from mainstem.common.owner import Rule

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.debts import Bill
+from mainstem.billing.policies import is_cancelable
 from mainstem.common.database import Connection
 
 SUBSCRIPTIONS = """
@@ -45,6 +46,14 @@ class Subscription:
     trial_end: datetime | None
     cancel_at: datetime | None
     cancel_at_period_end: bool | None
+
+    @property
+    def is_cancelable(self) -> bool:
+        """Whether it runs and no end is set by either signal: flexible billing mode sets `cancel_at` alone.
+
+        Source: https://docs.stripe.com/billing/subscriptions/billing-mode/compare.
+        """
+        return is_cancelable(self.status, self.cancel_at) and not self.cancel_at_period_end
 
 
 async def list_subscriptions(connection: Connection, customer: str | None) -> list[Subscription]:

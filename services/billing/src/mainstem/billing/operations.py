@@ -1,32 +1,33 @@
 """What billing changes at Stripe itself: written down, done once a key, and then hinted at."""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 from uuid import UUID
 
 import structlog
 
 from mainstem.billing import queue
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
+from mainstem.billing.cancellations import SIGNALS, has_ended, is_newer, undoing
 from mainstem.billing.queue import Operation, Wish
-from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError, RefusedError, Stripe, is_forgotten
+from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError, Stripe, is_forgotten
 from mainstem.common import hints, telemetry
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
-from mainstem.common.errors import BadGatewayError, UnavailableError
+from mainstem.common.errors import BadGatewayError, ConflictError, MainstemError, UnavailableError
 from mainstem.common.hints import Hint, Written
 from mainstem.common.lease import Lease
 
 STOP_CANCELLATION = "stop_cancellation"
-CHANGES: Mapping[str, Mapping[str, Any]] = {STOP_CANCELLATION: {"cancel_at_period_end": False}}
-"""What each kind of operation changes of a subscription."""
 
 LEASE_SECONDS = 30.0
 POLL_SECONDS = 0.1
 LIMIT = 10
 TOO_OLD = "too old to repeat: Stripe has forgotten its key"
-OVERTAKEN = "overtaken: it was cancelled anew since"
+ENDED = "the subscription has ended; buy a new one"
+OVERTAKEN = "the subscription was cancelled again since; send the request again to take that back too"
+SCHEDULED = "a subscription schedule ends the subscription; change or release the schedule at Stripe"
+STILL_SET = "Stripe took the change, yet the cancellation is still set; look at the subscription at Stripe"
 
 log = structlog.get_logger()
 settled = telemetry.meter().create_counter(
@@ -75,56 +76,90 @@ class Operations:
         return len(claimed)
 
     async def _perform(self, wish: Wish) -> list[Written]:
-        lease = Lease(self._owner, LEASE_SECONDS)
-        async with self._database.transaction() as connection:
-            operation, is_ours = await queue.claim(connection, wish, lease, self._clock.now())
-        if is_ours:
-            return await self._act(operation, lease)
+        while True:
+            lease = Lease(self._owner, LEASE_SECONDS)
+            async with self._database.transaction() as connection:
+                operation, is_ours = await queue.claim(connection, wish, lease, self._clock.now())
+            if is_ours:
+                return await self._act(operation, lease)
+            if await self._is_done(operation):
+                return []
+
+    async def _is_done(self, operation: Operation) -> bool:
+        """Wait for another caller's operation; return whether it did what is wished here too.
+
+        Its read-back may have come before the cancellation that is to be undone here.
+        """
         while operation.status == "wanted":
-            # Somebody else is at it; theirs is as good as ours.
             await asyncio.sleep(POLL_SECONDS)
             async with self._database.transaction() as connection:
                 operation = await queue.get(connection, operation.id)
-        if operation.status == "failed":
-            raise BadGatewayError("Stripe refused the request")
-        return []
+        return (
+            operation.status == "done"
+            and undoing(await self._stripe.get_subscription(operation.object_id)) is None
+        )
 
     async def _repeat(self, one: Operation, lease: Lease) -> None:
         with telemetry.span("operate", parent=one.traceparent, operation=str(one.id)):
             try:
-                if is_forgotten(one.created_at, self._clock.now()):
-                    await self._end(one, lease, error=TOO_OLD, livemode=None)
+                if is_forgotten(one.wanted_at, self._clock.now()):
+                    await self._end(one, lease, error=TOO_OLD, seen=None)
                 else:
                     await self._act(one, lease, is_repeated=True)
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other operation's way
                 log.warning("operation.failed", operation=str(one.id), error=type(error).__name__)
 
     async def _act(self, one: Operation, lease: Lease, *, is_repeated: bool = False) -> list[Written]:
+        seen = None
         try:
-            if is_repeated and await self._is_overtaken(one):
-                return await self._end(one, lease, error=OVERTAKEN, livemode=None)
-            changed = await self._stripe.update_subscription(one.object_id, CHANGES[one.kind], one.key)
-        except RefusedError as error:
-            await self._end(one, lease, error=error.reason, livemode=None)
-            raise
+            seen = await self._stripe.get_subscription(one.object_id)
+            if is_repeated and _is_overtaken(one, seen):
+                raise ConflictError(OVERTAKEN)
+            await self._undo(one, seen)
         except OutcomeUnknownError as error:
             async with self._database.transaction() as connection:
                 now = self._clock.now()
                 await queue.release(connection, lease, one, error.reason, now, new_key=error.is_kept)
             raise
-        return await self._end(one, lease, error=None, livemode=_livemode(changed))
+        except MainstemError as error:
+            await self._end(one, lease, error=error.detail, seen=seen)
+            raise
+        return await self._end(one, lease, error=None, seen=seen)
 
-    async def _is_overtaken(self, one: Operation) -> bool:
-        """Return whether somebody cancelled after this was wanted: to take that back is nobody's wish."""
-        subscription = await self._stripe.get_subscription(one.object_id)
-        return (subscription["canceled_at"] or 0) > one.created_at.timestamp()
+    async def _undo(self, one: Operation, first: Object) -> None:
+        """Take each signal of a cancellation back and read the subscription again until none is left.
+
+        Raises:
+            ConflictError: it has ended, was cancelled again, or is ended by a schedule.
+            BadGatewayError: Stripe took the changes, and a signal is still there.
+        """
+        subscription = first
+        for _ in range(SIGNALS + 1):
+            if has_ended(subscription):
+                raise ConflictError(ENDED)
+            if is_newer(subscription, first):
+                raise ConflictError(OVERTAKEN)
+            if (changes := undoing(subscription)) is None:
+                await self._check_schedule(subscription)
+                return
+            await self._stripe.update_subscription(one.object_id, changes, one.key(*changes))
+            subscription = await self._stripe.get_subscription(one.object_id)
+        raise BadGatewayError(STILL_SET)
+
+    async def _check_schedule(self, subscription: Object) -> None:
+        """Look whether a schedule ends the subscription, which shows no signal of it itself."""
+        if (schedule := subscription.get("schedule")) is None:
+            return
+        if (await self._stripe.get_schedule(schedule))["end_behavior"] == "cancel":
+            raise ConflictError(SCHEDULED)
 
     async def _end(
-        self, one: Operation, lease: Lease, *, error: str | None, livemode: bool | None
+        self, one: Operation, lease: Lease, *, error: str | None, seen: Object | None
     ) -> list[Written]:
-        """Settle an operation; one that was done is hinted at in the same commit."""
+        """Settle an operation; in the same commit a hint says that the subscription may have changed."""
         told = []
-        if livemode is not None:
+        if seen is not None:
+            livemode = bool(seen["livemode"])
             told.append(Hint(PROVIDER, PROVIDER_ACCOUNT, one.object_type, one.object_id, livemode))
         async with self._database.transaction() as connection:
             now = self._clock.now()
@@ -136,5 +171,8 @@ class Operations:
         return written
 
 
-def _livemode(changed: Object) -> bool:
-    return bool(changed["livemode"])
+def _is_overtaken(one: Operation, subscription: Object) -> bool:
+    """Return whether a cancellation is newer than the wish to stay: to take that back is nobody's wish."""
+    return undoing(subscription) is not None and (
+        (subscription["canceled_at"] or 0) > one.wanted_at.timestamp()
+    )

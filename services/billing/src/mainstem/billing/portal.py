@@ -9,8 +9,9 @@ from mainstem.billing import mirror
 from mainstem.billing.accounts import Account
 from mainstem.billing.mirror import Subscription
 from mainstem.billing.operations import STOP_CANCELLATION, Operations
-from mainstem.billing.policies import is_active, is_cancelable
-from mainstem.billing.stripe import MISSING, RefusedError, Stripe
+from mainstem.billing.policies import is_active
+from mainstem.billing.refusals import RefusedError
+from mainstem.billing.stripe import MISSING, Stripe
 from mainstem.common import hints
 from mainstem.common.database import Transactions
 from mainstem.common.errors import ConflictError, NotFoundError
@@ -108,7 +109,7 @@ def _choose(known: Sequence[Subscription], visit: Visit) -> Subscription | None:
         chosen = active[0]
     else:
         return None
-    if visit.intent is Intent.CANCEL and not is_cancelable(chosen.status, chosen.cancel_at):
+    if visit.intent is Intent.CANCEL and not chosen.is_cancelable:
         raise ConflictError(NOT_CANCELABLE)
     return chosen
 

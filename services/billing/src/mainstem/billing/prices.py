@@ -2,28 +2,41 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import structlog
 
-from mainstem.billing.stripe import MISSING, Object, RefusedError, Stripe
+from mainstem.billing.refusals import RefusedError
+from mainstem.billing.stripe import MISSING, Object, Stripe
 from mainstem.common.errors import FieldError, InvalidError, NotSupportedError, UnavailableError
 
 REMEMBERED_SECONDS = 300.0
 """A lookup key can be given to another price at any time."""
 
 LOOK_SECONDS = 4.0
+METERED = "metered"
+OR_ANOTHER = "or name another one in STRIPE_PRICE_ID"
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
 class Price:
-    """A price by its id, and of which product it is."""
+    """Price at Stripe by its id, its product, and whether usage instead of a quantity is charged for."""
 
     id: str
     product: str
+    is_metered: bool = False
+
+    @property
+    def line_item(self) -> Mapping[str, Any]:
+        """Line of a Checkout session; a metered price takes no quantity.
+
+        Source: https://docs.stripe.com/api/checkout/sessions/create, `line_items.quantity`.
+        """
+        return {"price": self.id} if self.is_metered else {"price": self.id, "quantity": 1}
 
 
 class Prices:
@@ -39,7 +52,7 @@ class Prices:
 
         Raises:
             InvalidError: it is none of those that are sold.
-            NotSupportedError: nothing is sold, or Stripe has no such price.
+            NotSupportedError: nothing is sold, Stripe has no such price, or it cannot be subscribed to.
             UnavailableError: Stripe did not tell in time.
         """
         if not self._configured:
@@ -57,6 +70,10 @@ class Prices:
             self._remembered[name] = known
         return known[1]
 
+    def forget(self, wanted: str | None) -> None:
+        """Have a price looked up again at its next use."""
+        self._remembered.pop(wanted or self._configured[0], None)
+
     async def _look_up_in_time(self, name: str) -> Price:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
@@ -69,7 +86,11 @@ class Prices:
         if found is None:
             log.warning("price.missed", price=name)
             raise NotSupportedError(f'no price found for "{name}"')
-        return Price(found["id"], found["product"])
+        try:
+            return _sold(found)
+        except NotSupportedError as error:
+            log.warning("price.refused", price=name, reason=error.detail)
+            raise
 
     async def _by_id(self, price: str) -> Object | None:
         try:
@@ -80,4 +101,31 @@ class Prices:
             return None
 
     async def _by_key(self, lookup_key: str) -> Object | None:
-        return next(iter(await self._stripe.list_prices([lookup_key])), None)
+        """Return the active price that has the lookup key, else an archived one, which explains more."""
+        for is_active in (True, False):
+            for found in await self._stripe.list_prices([lookup_key], is_active=is_active):
+                return found
+        return None
+
+
+def _sold(price: Object) -> Price:
+    """Return a price that a subscription can be bought at.
+
+    Raises:
+        NotSupportedError: it is archived, its product is, or it is charged once.
+    """
+    given, product, recurring = price["id"], price["product"], price.get("recurring")
+    if isinstance(product, str):
+        product = {"id": product, "active": True}
+    if not price["active"]:
+        raise NotSupportedError(f"the price {given} is archived at Stripe; activate it there, {OR_ANOTHER}")
+    if not product.get("active"):
+        raise NotSupportedError(
+            f"the product {product['id']} of the price {given} is archived at Stripe; activate it there,"
+            f" {OR_ANOTHER}"
+        )
+    if recurring is None:
+        raise NotSupportedError(
+            f"the price {given} is charged once; make a recurring price at Stripe, {OR_ANOTHER}"
+        )
+    return Price(given, product["id"], recurring.get("usage_type") == METERED)

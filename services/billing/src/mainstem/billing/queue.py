@@ -10,12 +10,15 @@ from uuid_utils import uuid7
 from mainstem.common.database import Connection
 from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 
-COLUMNS = "id, account_id, kind, object_type, object_id, status, attempt, traceparent, created_at, failures"
+COLUMNS = (
+    "id, account_id, kind, object_type, object_id, status, attempt, traceparent, created_at, wanted_at,"
+    " failures"
+)
 
 INSERT = """
 INSERT INTO billing.operation
-  (id, account_id, kind, object_type, object_id, status, traceparent, created_at, due_at)
-VALUES ($1, $2, $3, $4, $5, 'wanted', $6, $7, $7)
+  (id, account_id, kind, object_type, object_id, status, traceparent, created_at, wanted_at, due_at)
+VALUES ($1, $2, $3, $4, $5, 'wanted', $6, $7, $7, $7)
 ON CONFLICT (kind, object_id) WHERE status = 'wanted' DO NOTHING
 """
 LIVE = f"""
@@ -23,11 +26,13 @@ SELECT {COLUMNS}, coalesce(lease_expires_at > clock_timestamp(), false) AS is_he
 WHERE kind = $1 AND object_id = $2 AND status = 'wanted'
 FOR UPDATE
 """  # noqa: S608 -- constants of this module
-HOLD = """
+HOLD = f"""
 UPDATE billing.operation
-SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1
+SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1,
+  attempt = attempt + $5, wanted_at = $6
 WHERE id = $4
-"""
+RETURNING {COLUMNS}
+"""  # noqa: S608 -- as above
 CLAIM = f"""
 UPDATE billing.operation
 SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1
@@ -66,12 +71,12 @@ class Operation:
     attempt: int
     traceparent: str | None
     created_at: datetime
+    wanted_at: datetime
     failures: int
 
-    @property
-    def key(self) -> str:
-        """The key under which Stripe acts once."""
-        return f"operation:{self.id}:{self.attempt}"
+    def key(self, step: str) -> str:
+        """Return the idempotency key of one step: two requests of an attempt have two keys."""
+        return f"operation:{self.id}:{self.attempt}:{step}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,17 +93,22 @@ class Wish:
 async def claim(connection: Connection, wish: Wish, lease: Lease, now: datetime) -> tuple[Operation, bool]:
     """Return the operation that does what is wished, and whether it is this caller's to do.
 
-    A wish that is open already is not made twice.
+    An open wish is not made twice. If nobody works at it, it is wanted anew and takes a new key: the old one
+    may have been used before the cancellation that is now to be undone.
     """
     values = (wish.account_id, wish.kind, wish.object_type, wish.object_id, wish.traceparent, now)
-    await connection.execute(INSERT, UUID(str(uuid7())), *values)
+    is_new = affected(await connection.execute(INSERT, UUID(str(uuid7())), *values)) == 1
     row = await connection.fetchrow(LIVE, wish.kind, wish.object_id)
     if row is None:
         # It was settled between the two statements; the next one is new.
         return await claim(connection, wish, lease, now)
-    if not row["is_held"]:
-        await connection.execute(HOLD, lease.owner, lease.token, lease.duration, row["id"])
-    return _operation(row), not row["is_held"]
+    if row["is_held"]:
+        return _operation(row), False
+    held = await connection.fetchrow(
+        HOLD, lease.owner, lease.token, lease.duration, row["id"], int(not is_new), now
+    )
+    assert held is not None  # noqa: S101 -- the row is locked
+    return _operation(held), True
 
 
 async def claim_due(connection: Connection, lease: Lease, now: datetime, limit: int) -> list[Operation]:

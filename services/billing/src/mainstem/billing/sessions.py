@@ -7,7 +7,8 @@ import structlog
 
 from mainstem.billing.policies import Stage, is_unsettled, stage
 from mainstem.billing.purchases import invoice_of, subscription_of
-from mainstem.billing.stripe import Object, RefusedError, Stripe
+from mainstem.billing.refusals import RefusedError
+from mainstem.billing.stripe import Object, Stripe
 
 log = structlog.get_logger()
 

@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,8 @@ import msgspec
 import stripe
 import structlog
 
-from mainstem.common.errors import BadGatewayError, UnavailableError
+from mainstem.billing.refusals import RefusedError, refused
+from mainstem.common.errors import UnavailableError
 
 PROVIDER = "stripe"
 API_VERSION = "2026-10-28.endive"
@@ -58,16 +60,6 @@ class OutcomeUnknownError(UnavailableError):
         self.is_kept = is_kept
 
 
-class RefusedError(BadGatewayError):
-    """Stripe refused and did not act."""
-
-    def __init__(self, reason: str, code: str | None = None, param: str | None = None) -> None:
-        super().__init__("Stripe refused the request")
-        self.reason = reason
-        self.code = code
-        self.param = param
-
-
 class Stripe:
     """One account at Stripe, with writing calls. Each call is repeated until its outcome is known."""
 
@@ -83,14 +75,14 @@ class Stripe:
             http_client=http,
         )
 
-    async def list_prices(self, lookup_keys: Sequence[str]) -> list[Object]:
-        """Return the active prices that have one of the lookup keys."""
-        query = {"lookup_keys": list(lookup_keys), "active": True, "limit": PAGE}
-        return await self._list("/v1/prices", query)
+    async def list_prices(self, lookup_keys: Sequence[str], *, is_active: bool) -> list[Object]:
+        """Return the prices, active or archived, that have one of the lookup keys; each with its product."""
+        query = {"lookup_keys": list(lookup_keys), "active": is_active, "limit": PAGE}
+        return await self._list("/v1/prices", {**query, "expand": ["data.product"]})
 
     async def get_price(self, price: str) -> Object:
-        """Return a price by its id."""
-        return await self._call("get", f"/v1/prices/{_part(price)}")
+        """Return a price by its id, with its product."""
+        return await self._call("get", f"/v1/prices/{_part(price)}", {"expand": ["product"]})
 
     async def find_customer(self, email: str, account: str) -> Object | None:
         """Return the customer that was made for an account of ours, if one was."""
@@ -121,6 +113,10 @@ class Stripe:
             RefusedError: it has ended.
         """
         await self._call("delete", f"/v1/subscriptions/{_part(subscription)}")
+
+    async def get_schedule(self, schedule: str) -> Object:
+        """Return a subscription schedule by its id."""
+        return await self._call("get", f"/v1/subscription_schedules/{_part(schedule)}")
 
     async def create_session(self, session: Mapping[str, Any], key: str) -> Object:
         """Make a Checkout session, once a key."""
@@ -190,9 +186,10 @@ class Stripe:
             try:
                 return await self._once(method, path, {**(params or {}), **_key(key)})
             except RefusedError as error:
-                log.warning(
-                    "stripe_request.refused", method=method, path=path, reason=error.reason, code=error.code
-                )
+                cause = asdict(error.refusal)
+                # `request_id` is that of the request to billing.
+                cause["stripe_request_id"] = cause.pop("request_id")
+                log.warning("stripe_request.refused", method=method, path=path, **cause)
                 raise
             except OutcomeUnknownError as error:
                 pause = PAUSES[min(number, len(PAUSES) - 1)] * random.uniform(1.0, 1.5)
@@ -211,7 +208,7 @@ class Stripe:
         except msgspec.DecodeError:
             raise OutcomeUnknownError("no JSON object") from None
         except stripe.StripeError as error:
-            raise _explained(error) from None
+            raise _explained(error, params) from None
         if "object" not in decoded:
             # All that Stripe answers says what it is.
             raise OutcomeUnknownError("no Stripe object")
@@ -223,13 +220,13 @@ def is_forgotten(asked_at: datetime, now: datetime) -> bool:
     return now - asked_at > timedelta(seconds=KEY_SECONDS)
 
 
-def _explained(error: stripe.StripeError) -> OutcomeUnknownError | RefusedError:
+def _explained(error: stripe.StripeError, sent: Mapping[str, Any]) -> OutcomeUnknownError | RefusedError:
     status = error.http_status
-    reason = f"{status or ''} {type(error).__name__}".strip()
     if status is None or status in _UNSETTLED or not 400 <= status < 500:  # noqa: PLR2004 -- client errors
         headers = {name.lower(): value for name, value in dict(error.headers or {}).items()}
+        reason = f"{status or ''} {type(error).__name__}".strip()
         return OutcomeUnknownError(reason, is_kept=headers.get("idempotent-replayed") == "true")
-    return RefusedError(reason, error.code, getattr(error, "param", None))
+    return refused(status, error.json_body, error.request_id, sent)
 
 
 def _key(key: str | None) -> dict[str, str]:

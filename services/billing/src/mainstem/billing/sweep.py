@@ -8,9 +8,10 @@ import structlog
 from mainstem.billing import reservations
 from mainstem.billing.checkout import LEASE_SECONDS, Checkout
 from mainstem.billing.purchases import hints_of
+from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import DONE, ENDINGS, EXPIRED, OPEN, Reservation
 from mainstem.billing.sessions import Sessions
-from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, RefusedError
+from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions

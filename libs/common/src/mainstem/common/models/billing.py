@@ -78,7 +78,8 @@ class Reservation(Leased, table=True):
 class Operation(Leased, table=True):
     """Something that is to be done to an object at a provider, written down before it is tried.
 
-    `status` is one of wanted, done, failed. `attempt` is part of the idempotency key.
+    `status` is one of wanted, done, failed. `attempt` is part of the idempotency key. `wanted_at` is the time
+    of the last wish for it: a cancellation that is newer is not taken back.
     """
 
     __tablename__ = "operation"
@@ -97,4 +98,5 @@ class Operation(Leased, table=True):
     attempt: int = integer(1)
     traceparent: str | None = None
     created_at: datetime
+    wanted_at: datetime
     done_at: datetime | None = None

@@ -8,14 +8,21 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mainstem.billing import mirror
+from mainstem.billing.accounts import Account
 from mainstem.billing.endpoints.accounts import get
 from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Management, OwnerQuery, Purchase, owner_of
 from mainstem.billing.endpoints.state import TIMEOUT_SECONDS, State, shop_of
 from mainstem.billing.mirror import Subscription
-from mainstem.billing.policies import is_cancelable
 from mainstem.billing.portal import Visit
+from mainstem.billing.refusals import (
+    ArchivedPriceError,
+    CurrencyError,
+    NoPortalError,
+    RefusedError,
+    ScheduledError,
+)
 from mainstem.billing.settings import Settings, is_web, origin_of
-from mainstem.billing.stripe import RefusedError
+from mainstem.billing.shop import Shop
 from mainstem.common.errors import (
     BadGatewayError,
     ConflictError,
@@ -40,6 +47,8 @@ BUY = Endpoint(
         PaymentRequiredError,
         ConflictError,
         NotSupportedError,
+        ArchivedPriceError,
+        CurrencyError,
         RefusedError,
         UnavailableError,
     ),
@@ -57,6 +66,8 @@ MANAGE = Endpoint(
         NotFoundError,
         ConflictError,
         NotSupportedError,
+        NoPortalError,
+        ScheduledError,
         RefusedError,
         BadGatewayError,
         UnavailableError,
@@ -82,8 +93,20 @@ async def buy(request: Request[State]) -> Response:
     owner = owner_of(given, "body", request.state["settings"].owner_kinds)
     account = await get(request.state["database"], owner)
     shop = shop_of(request.state)
-    price = await shop.prices.get(given.price)
-    return JSONResponse({"checkout_session_url": await shop.checkout.open(account, price)})
+    return JSONResponse({"checkout_session_url": await _sell(shop, account, given.price)})
+
+
+async def _sell(shop: Shop, account: Account, wanted: str | None) -> str:
+    """Return the URL of a checkout; a price that was archived since it was remembered is looked up again."""
+    price = await shop.prices.get(wanted)
+    try:
+        return await shop.checkout.open(account, price)
+    except ArchivedPriceError:
+        shop.prices.forget(wanted)
+        current = await shop.prices.get(wanted)
+        if current == price:
+            raise
+        return await shop.checkout.open(account, current)
 
 
 @MANAGE.handler
@@ -118,7 +141,7 @@ def represent(one: Subscription) -> Mapping[str, Any]:
         "status": one.status,
         "trial_end_at": _text(one.trial_end),
         "cancel_at": _text(one.cancel_at),
-        "is_cancelable": is_cancelable(one.status, one.cancel_at),
+        "is_cancelable": one.is_cancelable,
     }
 
 

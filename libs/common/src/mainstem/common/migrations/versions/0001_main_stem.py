@@ -41,6 +41,7 @@ STATEMENTS = """
       attempt INTEGER DEFAULT 1 NOT NULL,
       traceparent VARCHAR,
       created_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      wanted_at TIMESTAMP WITH TIME ZONE NOT NULL,
       done_at TIMESTAMP WITH TIME ZONE,
       PRIMARY KEY (id)
     );

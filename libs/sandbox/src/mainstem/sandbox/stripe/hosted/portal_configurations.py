@@ -131,8 +131,8 @@ def find_active(account: Account, given: str | None) -> Json:
         # https://docs.stripe.com/customer-management/integrate-customer-portal
         raise StripeError(
             "No configuration provided and your test mode default configuration has not been created. "
-            "Provide a configuration or create your default by saving your customer portal settings in test mode at "
-            "https://dashboard.stripe.com/test/settings/billing/portal."
+            "Provide a configuration or create your default by saving your customer portal settings in test "
+            "mode at https://dashboard.stripe.com/test/settings/billing/portal."
         )
     if given is None:
         return default(account)
