@@ -96,11 +96,15 @@ def list_problems(modules: Sequence[Module]) -> list[Problem]:
 
 def _problems(module: Module) -> Iterator[Problem]:
     classes = [node for node in module.tree.body if isinstance(node, ast.ClassDef)]
+    members: dict[str, frozenset[str]] = {}
     for node in classes:
         if node.name.endswith("Error") and node.bases:
             kind = getattr(importlib.import_module(module.dotted), node.name)
+            # Those of a class of the same file are its heirs' as well.
+            inherited = [members.get(name_of(base), frozenset()) for base in node.bases]
+            members[node.name] = frozenset(_own_members(node)).union(*inherited)
             if issubclass(kind, MainstemError):
-                yield Problem(kind, module, frozenset(_own_members(node)))
+                yield Problem(kind, module, members[node.name])
 
 
 def _own_members(node: ast.ClassDef) -> Iterator[str]:
@@ -160,6 +164,9 @@ def _made(module: Module, call: ast.Call, problems: Mapping[tuple[str, str], Pro
     if ast.unparse(call.func) != "super().__init__":
         found = _known(module, name_of(call.func), problems)
         return found if found is not None and _takes_detail(found.kind) else None
+    if isinstance(call.args[0], ast.Name):
+        # The text is that of whoever makes the error, where it is found.
+        return None
     function = module.function_of(call)
     owner = None if function is None else module.owners[function]
     return _known(module, owner.name, problems) if isinstance(owner, ast.ClassDef) else None

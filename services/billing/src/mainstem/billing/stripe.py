@@ -8,7 +8,6 @@ import random
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from datetime import datetime, timedelta
 from http import HTTPStatus
 from typing import Any
@@ -186,10 +185,19 @@ class Stripe:
             try:
                 return await self._once(method, path, {**(params or {}), **_key(key)})
             except RefusedError as error:
-                cause = asdict(error.refusal)
-                # `request_id` is that of the request to billing.
-                cause["stripe_request_id"] = cause.pop("request_id")
-                log.warning("stripe_request.refused", method=method, path=path, **cause)
+                cause = error.refusal
+                log.warning(
+                    "stripe_request.refused",
+                    method=method,
+                    path=path,
+                    status=cause.status,
+                    type=cause.type,
+                    code=cause.code,
+                    param=cause.param,
+                    message=cause.message,
+                    # `request_id` is that of the request to billing.
+                    stripe_request_id=cause.request_id,
+                )
                 raise
             except OutcomeUnknownError as error:
                 pause = PAUSES[min(number, len(PAUSES) - 1)] * random.uniform(1.0, 1.5)
