@@ -91,6 +91,21 @@ def test_no_personal_value_address_or_key_ever_shows(sent: Any, quotes: list[str
         assert value.casefold() not in shown
 
 
+def test_decisions_do_not_depend_on_what_is_masked() -> None:
+    body = {
+        "error": {"code": "resource_missing", "param": "customer", "message": "No such customer: 'cus_1'"}
+    }
+    error = refused(404, body, None, {"client_reference_id": "cust", "metadata": {"customer": "resource"}})
+    assert (error.code, error.param) == ("resource_missing", "customer")
+    assert (error.refusal.code, error.refusal.param) == (None, None)
+
+
+@pytest.mark.parametrize("key", ["customer", "price", "type", "who", "metadata"])
+def test_owner_in_metadata_does_not_show_whatever_its_key_is(key: str) -> None:
+    for sent in ({"metadata": {key: "Ada"}}, {"subscription_data": {"metadata": {key: "Ada"}}}):
+        assert masked("No such owner: 'Ada'", sent) == "No such owner: '***'"
+
+
 def test_parameter_and_code_of_another_form_do_not_show() -> None:
     assert word("line_items[0][price]", SENT) == "line_items[0][price]"
     assert word("subscription_data[metadata][who]", SENT) == "subscription_data[metadata][who]"

@@ -204,6 +204,7 @@ async def test_refusal_of_a_customer_quotes_nobody(world: BillingWorld, client: 
     said = str(logs) + "".join(one.text for one in answers)
     said += str(await world.rows("SELECT last_error FROM billing.reservation"))
     assert [one.json()["stripe"]["code"] for one in answers] == ["email_invalid"] * 2
+    assert "code email_invalid" in said.rpartition("last_error")[2]
     for secret in ("lovelace", "secret-fxa-id", "bob@", "King", "sk_test_123456"):
         assert secret.casefold() not in said.casefold()
 

@@ -6,9 +6,6 @@ from typing import Any
 OVER = frozenset({"canceled", "incomplete_expired"})
 """Statuses of a subscription that has ended. https://docs.stripe.com/billing/subscriptions/overview"""
 
-SIGNALS = 2
-"""`cancel_at_period_end`, and `cancel_at` alone."""
-
 
 def undoing(subscription: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """Return the change that takes the next signal of a cancellation back, None if no signal is set.

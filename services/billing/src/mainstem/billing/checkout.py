@@ -258,7 +258,7 @@ class Checkout:
     async def _let_go(self, one: Reservation, lease: Lease, error: BaseException) -> None:
         """Give a reservation back, as far as the database lets us; its lease ends by itself otherwise."""
         is_over = isinstance(error, ConflictError)
-        reason = type(error).__name__
+        reason = error.reason if isinstance(error, RefusedError) else type(error).__name__
         try:
             async with self._database.transaction() as connection:
                 if is_over:

@@ -30,7 +30,7 @@ IMPERSONAL = frozenset(
             "cancel_at_period_end",
         ),
         *("active", "lookup_keys", "limit", "expand", "starting_after", "idempotency_key"),
-        *("mainstem_account", "mainstem_reservation", "mainstem_attempt"),
+        *(f"metadata[mainstem_{name}]" for name in ("account", "reservation", "attempt")),
     )
 )
 """Parameters of ours that never hold personal data; the values of all others are masked."""
@@ -106,7 +106,9 @@ def _values(sent: object, *, is_personal: bool, name: str = "") -> Iterator[str]
     """Yield the texts below a parameter, each as it was sent and as a URL would have it."""
     if isinstance(sent, Mapping):
         for key, value in sent.items():
-            yield from _values(value, is_personal=is_personal, name=str(key))
+            # Keys of metadata may be of any name: the setting of the owner's link chooses them.
+            within = f"metadata[{key}]" if name.startswith("metadata") else str(key)
+            yield from _values(value, is_personal=is_personal, name=within)
     elif isinstance(sent, list | tuple):
         for value in sent:
             yield from _values(value, is_personal=is_personal, name=name)

@@ -8,7 +8,7 @@ import structlog
 
 from mainstem.billing import queue
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
-from mainstem.billing.cancellations import SIGNALS, has_ended, is_newer, undoing
+from mainstem.billing.cancellations import has_ended, is_newer, undoing
 from mainstem.billing.queue import Operation, Wish
 from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError, Stripe, is_forgotten
 from mainstem.common import hints, telemetry
@@ -133,8 +133,8 @@ class Operations:
             ConflictError: it has ended, was cancelled again, or is ended by a schedule.
             BadGatewayError: Stripe took the changes, and a signal is still there.
         """
-        subscription = first
-        for _ in range(SIGNALS + 1):
+        subscription, tried = first, set[str]()
+        while True:
             if has_ended(subscription):
                 raise ConflictError(ENDED)
             if is_newer(subscription, first):
@@ -142,9 +142,11 @@ class Operations:
             if (changes := undoing(subscription)) is None:
                 await self._check_schedule(subscription)
                 return
+            if not tried.isdisjoint(changes):
+                raise BadGatewayError(STILL_SET)
+            tried.update(changes)
             await self._stripe.update_subscription(one.object_id, changes, one.key(*changes))
             subscription = await self._stripe.get_subscription(one.object_id)
-        raise BadGatewayError(STILL_SET)
 
     async def _check_schedule(self, subscription: Object) -> None:
         """Look whether a schedule ends the subscription, which shows no signal of it itself."""

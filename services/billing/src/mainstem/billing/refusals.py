@@ -41,21 +41,13 @@ class RefusedError(BadGatewayError):
     def __init__(self, detail: str, refusal: Refusal) -> None:
         super().__init__(detail, stripe=asdict(refusal))
         self.refusal = refusal
+        self.code = refusal.code
+        self.param = refusal.param
 
     @property
     def reason(self) -> str:
         """Cause for logs and for what is stored."""
         return str(self.refusal)
-
-    @property
-    def code(self) -> str | None:
-        """Stripe's `error.code`, None where it gives none."""
-        return self.refusal.code
-
-    @property
-    def param(self) -> str | None:
-        """Parameter at fault, in bracket form."""
-        return self.refusal.param
 
 
 class UnnamedRefusalError(RefusedError):
@@ -172,4 +164,7 @@ def refused(status: int | None, body: object, request_id: object, sent: Mapping[
         request_id=masking.request_id(request_id),
     )
     known = (make for part, make in NAMED if part in message)
-    return next(known, UnnamedRefusalError)(refusal)
+    error = next(known, UnnamedRefusalError)(refusal)
+    # What is decided by these must not depend on what is masked.
+    error.code, error.param = given.get("code"), given.get("param")
+    return error

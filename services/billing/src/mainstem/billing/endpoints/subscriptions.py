@@ -17,6 +17,7 @@ from mainstem.billing.portal import Visit
 from mainstem.billing.refusals import (
     ArchivedPriceError,
     CurrencyError,
+    EndedError,
     NoPortalError,
     RefusedError,
     ScheduledError,
@@ -68,6 +69,7 @@ MANAGE = Endpoint(
         NotSupportedError,
         NoPortalError,
         ScheduledError,
+        EndedError,
         RefusedError,
         BadGatewayError,
         UnavailableError,
