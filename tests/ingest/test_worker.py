@@ -64,7 +64,7 @@ async def test_an_account_with_a_key_is_fetched_and_its_epoch_stands(
     (row,) = await ingest.rows("SELECT status, last_error, lease_token FROM inbox.event")
     assert row == {
         "status": "received",
-        "last_error": "Stripe answered APIConnectionError",
+        "last_error": "Stripe did not answer: APIConnectionError",
         "lease_token": None,
     }
 
@@ -97,6 +97,27 @@ async def test_dead_events_are_listed_and_replayed_by_command(database: Database
     (answer,) = await asyncio.to_thread(run, database, "events", "replay", str(dead["id"]))
     assert answer == {"replayed": [dead["id"]]}
     assert set((await ingest.statuses()).values()) == {"received"}
+
+
+async def test_accounts_are_listed_and_a_stopped_one_is_accepted_by_command(
+    database: Database, ingest: Ingest
+) -> None:
+    await ingest.rows(
+        "INSERT INTO inbox.account (provider, account, mode, epoch, provider_id, problem)"
+        " VALUES ('stripe', 'default', 'fetch', 0, 'acct_1', 'another key') RETURNING 1"
+    )
+    (listed,) = await asyncio.to_thread(run, database, "accounts", "list")
+    assert (listed["account"], listed["provider_id"], listed["problem"]) == (
+        "default",
+        "acct_1",
+        "another key",
+    )
+    kept = {"provider": "stripe", "account": "default", "provider_id": "acct_1"}
+    assert await asyncio.to_thread(run, database, "accounts", "accept", "default") == [kept]
+    changed = await asyncio.to_thread(run, database, "accounts", "accept", "default", "acct_2")
+    assert changed == [{**kept, "provider_id": "acct_2"}]
+    (row,) = await ingest.rows("SELECT provider_id, problem FROM inbox.account")
+    assert row == {"provider_id": "acct_2", "problem": None}
 
 
 def test_command_without_its_database_ends_in_one_sentence() -> None:

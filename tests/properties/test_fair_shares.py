@@ -40,6 +40,9 @@ class Provider:
             raise FetchError("Stripe answered 401")
         return json.dumps(events.customer(object_id)).encode()
 
+    async def identity(self) -> str:
+        return "acct_1"
+
 
 def opened(ingest: Ingest, providers: Mapping[str, Provider], limit: int = 30) -> Pipeline:
     epochs = dict.fromkeys(providers, 0)

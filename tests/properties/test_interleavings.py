@@ -164,6 +164,9 @@ class Slow:
         await self.arrives.wait()
         return body
 
+    async def identity(self) -> str:
+        return await self.reader.identity()
+
 
 def hint(customer: str, at: int) -> bytes:
     return events.event("customer.updated", {"id": customer, "object": "customer"}, at=at)

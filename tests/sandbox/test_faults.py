@@ -78,6 +78,15 @@ async def test_a_replaced_answer_is_the_rules_after_acting(
     assert (answer.status_code, answer.text, almanac.acts) == (200, "something else", 1)
 
 
+async def test_truncated_answer_breaks_off_after_acting(
+    http: httpx.AsyncClient, faults: Faults, almanac: Almanac
+) -> None:
+    faults.add(Fault("almanac", Kind.TRUNCATE))
+    with pytest.raises(httpx.RemoteProtocolError, match="without sending complete message body"):
+        await http.post("/almanac/act")
+    assert almanac.acts == 1
+
+
 async def test_a_rule_befalls_only_its_target_method_and_path(
     http: httpx.AsyncClient, faults: Faults
 ) -> None:

@@ -8,6 +8,7 @@ import stripe
 from stripe_shop import API_KEY, Shop, World
 
 from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stripe.state.account import ACCOUNT_ID
 
 
 async def test_a_wrong_key_is_401(world: World) -> None:
@@ -169,3 +170,19 @@ async def test_only_what_names_an_object_is_expanded(
         assert isinstance(one.latest_invoice, stripe.Invoice)
         assert isinstance(one.latest_invoice.customer, stripe.Customer)
         assert one["items"].data[0].price.product.name == "VPN"
+
+
+@pytest.mark.parametrize("path", ["no_such_things/x_1", "customers/", "customers/cus_1/%2E%2E/x"])
+async def test_unrecognized_url_is_404_without_a_code(world: World, path: str) -> None:
+    async with httpx.AsyncClient(headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+        answer = await client.get(f"{world.url}/stripe/v1/{path}")
+    assert answer.status_code == 404
+    error = answer.json()["error"]
+    assert error.keys() == {"message", "type"}
+    assert error["type"] == "invalid_request_error"
+    assert error["message"].startswith("Unrecognized request URL (GET: /v1/")
+
+
+async def test_key_reads_its_account(world: World) -> None:
+    account = await world.client().v1.accounts.retrieve_current_async()
+    assert (account.object, account.id) == ("account", ACCOUNT_ID)

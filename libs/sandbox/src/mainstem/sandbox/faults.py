@@ -32,11 +32,15 @@ class Kind(StrEnum):
     """The stand-in acts, then the connection closes without an answer."""
     REPLACE_ANSWER = "replace_answer"
     """The stand-in acts, then the rule's status, headers and body go out in place of its answer."""
+    TRUNCATE = "truncate"
+    """The stand-in acts, then half of its answer goes out and the connection closes."""
     DUPLICATE = "duplicate"
     """Sent twice."""
 
 
-INBOUND = frozenset({Kind.STATUS, Kind.DELAY, Kind.DROP, Kind.LOSE_ANSWER, Kind.REPLACE_ANSWER})
+INBOUND = frozenset(
+    {Kind.STATUS, Kind.DELAY, Kind.DROP, Kind.LOSE_ANSWER, Kind.REPLACE_ANSWER, Kind.TRUNCATE}
+)
 """What can befall a request to a stand-in."""
 
 OUTBOUND = frozenset({Kind.DELAY, Kind.DROP, Kind.DUPLICATE})
@@ -191,6 +195,17 @@ async def _replace_answer(app: ASGIApp, fault: Fault, scope: Scope, receive: Rec
     await _answer(app, fault, scope, receive, send)
 
 
+async def _truncate(app: ASGIApp, _: Fault, scope: Scope, receive: Receive, send: Send) -> str:
+    async def cut(message: Message) -> None:
+        if message["type"] == "http.response.body":
+            body = message.get("body", b"")
+            message = {**message, "body": body[: len(body) // 2], "more_body": True}
+        await send(message)
+
+    await app(scope, receive, cut)
+    return CLOSED
+
+
 async def _swallow(_: Message) -> None:
     """Send nothing."""
 
@@ -201,4 +216,5 @@ _APPLY: dict[Kind, Callable[[ASGIApp, Fault, Scope, Receive, Send], Awaitable[st
     Kind.DROP: _drop,
     Kind.LOSE_ANSWER: _lose_answer,
     Kind.REPLACE_ANSWER: _replace_answer,
+    Kind.TRUNCATE: _truncate,
 }

@@ -3,14 +3,24 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from mainstem.common.database import Connection
+from mainstem.common.errors import NotFoundError
 from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
 
 AGREE = """
 INSERT INTO inbox.account AS known (provider, account, mode) VALUES ($1, $2, $3)
 ON CONFLICT (provider, account) DO UPDATE SET mode = excluded.mode, epoch = known.epoch + 1
 WHERE known.mode <> excluded.mode
+"""
+LIST = """
+SELECT provider, account, parent, mode, epoch, provider_id, livemode, problem FROM inbox.account
+ORDER BY provider, account
+"""
+ACCEPT = """
+UPDATE inbox.account SET problem = NULL, provider_id = coalesce($3, provider_id)
+WHERE provider = $1 AND account = $2 RETURNING provider, account, provider_id
 """
 EPOCH = "SELECT epoch FROM inbox.account WHERE provider = $1 AND account = $2"
 
@@ -60,3 +70,22 @@ async def agree(connection: Connection, provider: str, accounts: Iterable[Accoun
         await connection.execute(AGREE, provider, account.name, str(account.mode))
         epochs[account.name] = await connection.fetchval(EPOCH, provider, account.name)
     return epochs
+
+
+async def list_accounts(connection: Connection) -> list[dict[str, Any]]:
+    """Return every account that was ever worked for, by name."""
+    return [dict(row) for row in await connection.fetch(LIST)]
+
+
+async def accept(
+    connection: Connection, provider: str, account: str, provider_id: str | None
+) -> dict[str, Any]:
+    """Clear an account's problem, and record another id if one is given. Safe to repeat.
+
+    Raises:
+        NotFoundError: there is no such account.
+    """
+    row = await connection.fetchrow(ACCEPT, provider, account, provider_id)
+    if row is None:
+        raise NotFoundError(f"there is no account `{account}`; `accounts list` shows their names")
+    return dict(row)

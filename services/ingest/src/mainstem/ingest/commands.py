@@ -12,6 +12,8 @@ app = App(
 )
 events = App(name="events", help="Look at recorded events, and have them processed again.")
 app.command(events)
+accounts = App(name="accounts", help="Look at the providers' accounts, and let stopped ones go on.")
+app.command(accounts)
 
 
 @app.command
@@ -74,6 +76,30 @@ def replay(ids: list[int]) -> None:
 
     now = open_clock(Settings.from_environment().clock_file).now()
     _print({"replayed": asyncio.run(_in_transaction(replayed, ids, now))})
+
+
+@accounts.command(name="list")
+def list_accounts() -> None:
+    """List the providers' accounts, one a line as JSON, with what stops them in `problem`."""
+    from mainstem.ingest.accounts import list_accounts as listed  # noqa: PLC0415 -- see above
+
+    for account in asyncio.run(_in_transaction(listed)):
+        _print(account)
+
+
+@accounts.command
+def accept(name: str, provider_id: str | None = None, /) -> None:
+    """Let a stopped account go on; its events are claimed again within a second.
+
+    Args:
+        name: name of the account, as `list` shows it.
+        provider_id: id at the provider that the account's key answers for from now on, such as `acct_…`;
+            without it the recorded one stays.
+    """
+    from mainstem.ingest.accounts import accept as accepted  # noqa: PLC0415 -- see above
+    from mainstem.ingest.providers.stripe import PROVIDER  # noqa: PLC0415 -- see above
+
+    _print(asyncio.run(_in_transaction(accepted, PROVIDER, name, provider_id)))
 
 
 async def _in_transaction(act: Any, *values: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import NamedTuple
 
 from mainstem.common.database import Connection
 from mainstem.common.errors import MainstemError
@@ -23,6 +24,13 @@ class MovedError(MainstemError):
     """A subscription came to another customer while its lock was waited for: once more, from the start."""
 
 
+class Written(NamedTuple):
+    """Outcome of a commit: entries for consumers, and the copies that buried an object."""
+
+    entries: int
+    buried: Sequence[Change]
+
+
 class Commit:
     """Writes what a batch of events says, for one provider."""
 
@@ -32,8 +40,8 @@ class Commit:
 
     async def write(
         self, connection: Connection, lease: Lease, readings: Sequence[Reading], now: datetime
-    ) -> int:
-        """Write everything, in the caller's transaction; return how many owners' products changed.
+    ) -> Written:
+        """Write everything, in the caller's transaction.
 
         Raises:
             LeaseLostError: somebody else holds some of the events; the transaction must roll back.
@@ -42,7 +50,7 @@ class Commit:
         changes = [reading.change for reading in readings if reading.change is not None]
         customers = await self._lock_objects(connection, readings, changes)
         links = await self._lock_owners(connection, changes, customers)
-        await mirror.write(connection, changes)
+        buried = await mirror.write(connection, changes)
         await revisions.write(connection, (one for reading in readings for one in reading.revisions), now)
         await self._owners.write(connection, _relinked(changes, customers))
         changed = await rederive(connection, self._provider, links, now)
@@ -50,7 +58,7 @@ class Commit:
         announced = [_announcement(link, links[link], causes) for link in sorted(changed)]
         told = await announce(connection, announced, now)
         await inbox.settle(connection, lease, [reading.event for reading in readings], now)
-        return told
+        return Written(told, buried)
 
     async def _lock_objects(
         self, connection: Connection, readings: Sequence[Reading], changes: Sequence[Change]

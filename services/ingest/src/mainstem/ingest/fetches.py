@@ -7,23 +7,27 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 
+import structlog
+
 from mainstem.common import telemetry
 from mainstem.common.database import Transactions
 from mainstem.common.hints import HINT
+from mainstem.ingest.identities import Identities
 from mainstem.ingest.inbox import Event, Failure, Queue
-from mainstem.ingest.providers.protocol import (
-    FetchError,
-    PayloadError,
-    Reader,
-    RefusedError,
-    Snapshot,
-    Version,
-)
+from mainstem.ingest.providers.protocol import FetchError, Reader, RefusedError, Version
 from mainstem.ingest.providers.stripe_bare import is_bare
 from mainstem.ingest.providers.stripe_events import check_workable, read_signed
 from mainstem.ingest.providers.stripe_rows import gone, snapshot
 from mainstem.ingest.providers.stripe_thin import is_thin
-from mainstem.ingest.readings import Change, Reading, Revision, explain, fetched_revision, signed_revision
+from mainstem.ingest.readings import (
+    Cause,
+    Change,
+    Reading,
+    Revision,
+    explain,
+    fetched_revision,
+    signed_revision,
+)
 from mainstem.ingest.shares import Share, Shares
 
 AS_OF = "SELECT clock_timestamp()"
@@ -32,6 +36,16 @@ FETCH_SECONDS = 10
 
 NOT_ASKED = "not fetched: the account's fetches before it failed"
 NOT_OURS = "the object is not there, for a key that does not answer for the event's livemode"
+VANISHED = "Stripe does not show the subscription, which it keeps for ever; nothing is concluded from that"
+
+KEPT = frozenset({"subscription"})
+"""Kinds that Stripe never deletes: absence is a failure. https://docs.stripe.com/api/subscriptions/cancel"""
+
+log = structlog.get_logger()
+vanished = telemetry.meter().create_counter(
+    "mainstem_subscriptions_vanished",
+    description="Fetches in which Stripe did not show a subscription, which it keeps for ever.",
+)
 
 _Object = tuple[str, str, str]
 
@@ -43,6 +57,19 @@ class _Hint:
     event: Event
     valid_from: datetime
     revisions: tuple[Revision, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """Readings of one object's events, and the events that failed.
+
+    `is_absent` says that the provider has no such object: nothing but the proof of its account makes it so.
+    """
+
+    account: str
+    readings: Sequence[Reading] = ()
+    failures: Sequence[Failure] = ()
+    is_absent: bool = False
 
 
 def batch_size(concurrency: int, lease_seconds: float) -> int:
@@ -69,10 +96,11 @@ class FetchSource:
         self._readers = readers
         self._database = database
         self._shares = Shares(provider, concurrency)
+        self.identities = Identities(provider, readers, database)
 
     def room(self, account: str) -> int:
-        """Return how many events of an account to claim: few or none, while it does not answer."""
-        return self._shares.room(account, self.limit)
+        """Return how many events to claim: few or none, while the account does not answer or is stopped."""
+        return 0 if account in self.identities.stopped else self._shares.room(account, self.limit)
 
     def apart(self, events: Sequence[Event]) -> list[list[Event]]:
         """Return the events that go together: each account's, since any may be slow."""
@@ -97,30 +125,70 @@ class FetchSource:
             for account in {event.account for event in events}:
                 shares.enter_context(self._shares.of(account))
             found = await asyncio.gather(*(self._read(one, of, as_of) for one, of in objects.items()))
-        readings = [reading for some, _ in found for reading in some]
-        return readings, [*failures, *(failure for _, some in found for failure in some)]
+            doubts = await self._doubts({one.account for one in found if one.is_absent})
+        proven = [self._proven(one, doubts) for one in found]
+        readings = [reading for one in proven for reading in one.readings]
+        return readings, [*failures, *(failure for one in proven for failure in one.failures)]
+
+    async def _doubts(self, accounts: set[str]) -> Mapping[str, str]:
+        """Return why what accounts say of absent objects proves nothing, by account, where it does not.
+
+        The accounts are read after the absences, and once for all of a batch.
+        """
+        doubts = {}
+        for account in sorted(accounts):
+            try:
+                await self.identities.prove(account)
+            except FetchError as error:
+                doubts[account] = explain(error)
+        return doubts
+
+    def _proven(self, found: _Found, doubts: Mapping[str, str]) -> _Found:
+        """Return what was found with its readings as failures, where the account proves nothing."""
+        reason = self.identities.stopped.get(found.account)
+        if reason is None and found.is_absent:
+            reason = doubts.get(found.account) or self._vanished(found)
+        if reason is None:
+            return found
+        doubtful = [Failure(one.event, reason, is_own=False) for one in found.readings]
+        return _Found(found.account, (), [*found.failures, *doubtful])
+
+    def _vanished(self, found: _Found) -> str | None:
+        """Alarm, and return the reason, if the absent object is of a kind that the provider keeps."""
+        event = next((one.event for one in found.readings), None)
+        if event is None or event.object_type not in KEPT:
+            return None
+        vanished.add(1)
+        log.error(
+            "subscription.vanished",
+            account=event.account,
+            object_id=event.object_id,
+            events=len(found.readings),
+        )
+        return VANISHED
 
     async def _as_of(self) -> datetime:
         async with self._database.transaction() as connection:
             as_of: datetime = await connection.fetchval(AS_OF)
             return as_of
 
-    async def _read(
-        self, one: _Object, hints: Sequence[_Hint], as_of: datetime
-    ) -> tuple[list[Reading], list[Failure]]:
+    async def _read(self, one: _Object, hints: Sequence[_Hint], as_of: datetime) -> _Found:
         account, kind, object_id = one
         try:
             found = await self._fetch(one, hints)
             body = gone(kind, object_id) if found is None else found
-            copy = _copy(kind, object_id, body)
+            copy, cause = snapshot(kind, body), Cause.DELETED if found is not None else Cause.MISSING
             own = self._answered(account, hints, is_known=found is not None) if copy.is_deleted else hints
             others = [one for one in hints if one not in own]
-            change = Change(account, Version(self._epochs[account], as_of, 0, ""), copy)
-            return self._readings(own, body, change), _failures(others, NOT_OURS, is_own=True)
+            change = Change(account, Version(self._epochs[account], as_of, 0, ""), copy, cause)
+            is_absent = found is None or (copy.is_deleted and kind in KEPT)
+            readings = self._readings(own, body, change)
+            failures = _failures(others, NOT_OURS, is_own=True)
+            return _Found(account, readings, failures, is_absent and bool(readings))
         except (FetchError, OSError) as error:
-            return [], _failures(hints, explain(error), is_own=False)
+            return _Found(account, failures=_failures(hints, explain(error), is_own=False))
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other object's way
-            return [], _failures(hints, explain(error), is_own=True)
+            return _Found(account, failures=_failures(hints, explain(error), is_own=True))
 
     async def _fetch(self, one: _Object, hints: Sequence[_Hint]) -> bytes | None:
         account, kind, object_id = one
@@ -171,18 +239,6 @@ class FetchSource:
             Reading(first.event, (*first.revisions, fetched), change),
             *(Reading(one.event, one.revisions, None) for one in others),
         ]
-
-
-def _copy(kind: str, object_id: str, body: bytes) -> Snapshot:
-    """Return the rows of the object that was asked for: no other one will be locked.
-
-    Raises:
-        PayloadError: it cannot be read, or is another one.
-    """
-    copy = snapshot(kind, body)
-    if copy.id != object_id:
-        raise PayloadError(f"{kind}: another one came than was asked for")
-    return copy
 
 
 def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:

@@ -3,7 +3,7 @@
 All of a batch goes in by a few statements a table, in one order of tables and of rows.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -20,23 +20,32 @@ NEWER = (
 _Key = tuple[str, str]
 
 
-async def write(connection: Connection, changes: Iterable[Change]) -> None:
+def _key(change: Change) -> _Key:
+    return (change.account, change.snapshot.id)
+
+
+async def write(connection: Connection, changes: Iterable[Change]) -> list[Change]:
     """Write the newest copy of each object, with its children, unless a newer one is stored.
 
-    The caller holds the locks of all these objects.
+    The caller holds the locks of all these objects. Returns the copies that buried an object.
     """
     whole, tombstones, embedded = _newest(changes)
+    buried: list[Change] = []
     for kind, table in TABLES.items():
-        copies = whole.get(kind, [])
+        copies, ends = whole.get(kind, []), tombstones.get(kind, [])
+        burials = {_key(one): one for one in (*copies, *ends) if one.snapshot.is_deleted}
+        former = await _deleted(connection, table, burials)
         accepted = await _upsert(connection, table, copies)
         if table.child is not None:
-            parents = [copy for copy in copies if (copy.account, copy.snapshot.id) in accepted]
+            parents = [copy for copy in copies if _key(copy) in accepted]
             await _replace_children(connection, table.child, parents)
         await _upsert(connection, table, await _new_copies(connection, table, embedded.get(kind, [])))
-        await _bury(connection, table, tombstones.get(kind, ()))
+        changed = accepted | await _bury(connection, table, ends)
+        buried += [burials[key] for key in sorted(burials.keys() & changed - former)]
     for kind, parent in PARENTS.items():
         if parent.child is not None and kind in whole:
             await _add_lone(connection, parent, parent.child, whole[kind])
+    return buried
 
 
 _ByKind = dict[str, list[Change]]
@@ -92,15 +101,25 @@ async def _upsert(connection: Connection, table: Table, copies: Sequence[Change]
     return {(row["account"], row["id"]) for row in rows}
 
 
-async def _bury(connection: Connection, table: Table, tombstones: Sequence[Change]) -> None:
-    """Mark objects as deleted; the fields that were known stay."""
-    if tombstones:
-        await connection.execute(
-            _burying(table),
-            [one.account for one in tombstones],
-            [one.snapshot.id for one in tombstones],
-            *zip(*(one.version for one in tombstones), strict=True),
-        )
+async def _bury(connection: Connection, table: Table, tombstones: Sequence[Change]) -> set[_Key]:
+    """Mark objects as deleted, unless a newer copy is stored; return which were. Known fields stay."""
+    if not tombstones:
+        return set()
+    rows = await connection.fetch(
+        _burying(table),
+        [one.account for one in tombstones],
+        [one.snapshot.id for one in tombstones],
+        *zip(*(one.version for one in tombstones), strict=True),
+    )
+    return {(row["account"], row["id"]) for row in rows}
+
+
+async def _deleted(connection: Connection, table: Table, keys: Collection[_Key]) -> set[_Key]:
+    """Return which of these objects are stored as deleted."""
+    if not keys:
+        return set()
+    rows = await connection.fetch(_finding_deleted(table), *_transposed(list(keys)))
+    return {(row["account"], row["id"]) for row in rows}
 
 
 async def _replace_children(connection: Connection, child: ChildTable, parents: Sequence[Change]) -> None:
@@ -194,6 +213,15 @@ def _burying(table: Table) -> str:
         f"INSERT INTO {table.name} AS old ({', '.join([*columns, *more])})"  # noqa: S608 -- see above
         f" SELECT *, {', '.join(more.values())} FROM {_unnest(columns, 'new')}"
         f" ON CONFLICT (account, id) DO UPDATE SET {_set([*columns, 'deleted'])} WHERE {NEWER}"
+        " RETURNING account, id"
+    )
+
+
+@cache
+def _finding_deleted(table: Table) -> str:
+    return (
+        f"SELECT account, id FROM {table.name} WHERE deleted"  # noqa: S608 -- see above
+        " AND (account, id) IN (SELECT * FROM unnest($1::varchar[], $2::varchar[]))"
     )
 
 

@@ -7,7 +7,7 @@ from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.providers.protocol import Version
 from mainstem.ingest.providers.stripe_bare import bare_snapshot, is_bare
 from mainstem.ingest.providers.stripe_events import RANK, kind_of, rank, read_signed, read_snapshot
-from mainstem.ingest.readings import Change, Reading, bare_revision, explain, signed_revision
+from mainstem.ingest.readings import Cause, Change, Reading, bare_revision, explain, signed_revision
 
 BATCH = 200
 
@@ -51,11 +51,11 @@ class PayloadSource:
         # Padded to the longest number there is, so that text compares as numbers do.
         version = Version(self._epochs[event.account], event.recorded_at, RANK, f"{event.id:019d}")
         revision = bare_revision(event, snapshot)
-        return Reading(event, (revision,), Change(event.account, version, snapshot))
+        return Reading(event, (revision,), Change(event.account, version, snapshot, Cause.BARE))
 
     def _read_signed(self, event: Event) -> Reading:
         kind_of(event.type)
         signed = read_signed(event.body)
         version = Version(self._epochs[event.account], signed.created, rank(event.type), event.event_id)
-        change = Change(event.account, version, read_snapshot(event.type, signed.body))
+        change = Change(event.account, version, read_snapshot(event.type, signed.body), Cause.EVENT)
         return Reading(event, (signed_revision(event, signed.body, signed.created),), change)

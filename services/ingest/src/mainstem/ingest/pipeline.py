@@ -18,7 +18,7 @@ from mainstem.common.database import DATABASE_ERRORS, Transactions
 from mainstem.common.faults import is_away, is_data_error
 from mainstem.common.lease import Lease, LeaseLostError
 from mainstem.ingest import inbox
-from mainstem.ingest.commit import Commit, MovedError
+from mainstem.ingest.commit import Commit, MovedError, Written
 from mainstem.ingest.inbox import Event, Failure, Queue
 from mainstem.ingest.readings import Reading, explain
 
@@ -42,6 +42,10 @@ failed = _meter.create_counter(
 )
 died = _meter.create_counter("mainstem_events_died", description="Events laid aside as dead letters.")
 told = _meter.create_counter("mainstem_outbox_entries_written", description="Entries written for consumers.")
+tombstones = _meter.create_counter(
+    "mainstem_tombstones",
+    description="Objects that the mirror buried, by kind and cause: deleted, missing, event, bare.",
+)
 lost = _meter.create_counter("mainstem_ingest_leases_lost", description="Batches that outlived their lease.")
 
 
@@ -217,18 +221,20 @@ class Pipeline:
     async def _write_once(self, lease: Lease, readings: Sequence[Reading]) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                entries = await self._commit_once(lease, readings)
+                written = await self._commit_once(lease, readings)
                 break
             except CONTENDED as error:
                 log.info("batch.contended", error=type(error).__name__, attempt=attempt)
                 if attempt == ATTEMPTS:
                     raise
         processed.add(len(readings))
-        if entries:
-            told.add(entries)
+        for one in written.buried:
+            tombstones.add(1, {"kind": one.snapshot.table, "cause": one.cause})
+        if written.entries:
+            told.add(written.entries)
             self._wake_sync()
 
-    async def _commit_once(self, lease: Lease, readings: Sequence[Reading]) -> int:
+    async def _commit_once(self, lease: Lease, readings: Sequence[Reading]) -> Written:
         with telemetry.span("commit", events=len(readings)):
             async with self._database.transaction() as connection:
                 return await self._commit.write(connection, lease, readings, self._clock.now())

@@ -3,11 +3,26 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from hashlib import sha256
 
 from mainstem.ingest.inbox import Event
 from mainstem.ingest.providers.protocol import FetchError, PayloadError, RefusedError, Snapshot, Version
 from mainstem.ingest.providers.stripe_events import canonical
+
+
+class Cause(StrEnum):
+    """Why an object counts as deleted, if it does."""
+
+    DELETED = "deleted"
+    """The provider shows it as deleted."""
+    MISSING = "missing"
+    """The provider says that the account has no such object."""
+    EVENT = "event"
+    """A signed event says so."""
+    BARE = "bare"
+    """An object that came without an event says so."""
+
 
 LONGEST_REASON = 300
 EMBEDDED_RANK = -1
@@ -21,6 +36,7 @@ class Change:
     account: str
     version: Version
     snapshot: Snapshot
+    cause: Cause = Cause.DELETED
 
     @property
     def identity(self) -> tuple[str, str, str]:

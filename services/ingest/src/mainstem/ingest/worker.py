@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 
 from starlette.applications import Starlette
@@ -69,16 +69,22 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
             }
             async with (
                 _ended(pipelines.values()),
-                open_drains(SERVICE, redis_url, _drains(pipelines, Backlog(pool, clock)), waker) as loops,
+                open_drains(
+                    SERVICE, redis_url, _drains(sources, pipelines, Backlog(pool, clock)), waker
+                ) as loops,
             ):
                 running.extend(loops)
                 checks = {"database": database_check(pool), "redis": redis_check(waker)}
                 yield {"identity": None, "checks": checks | dict(drain_checks(loops))}
 
 
-def _drains(pipelines: Mapping[str, Pipeline], backlog: Backlog) -> list[Drain]:
+def _drains(
+    sources: Mapping[str, Source], pipelines: Mapping[str, Pipeline], backlog: Backlog
+) -> list[Drain]:
     """Return one drain a mode; a batch that is fetched does not keep the next claim waiting."""
     drains = [Drain("backlog", backlog.work, 1)]
+    if isinstance(source := sources.get(Mode.FETCH), FetchSource):
+        drains.append(Drain("accounts", source.identities.work, 1))
     if (payload := pipelines.get(Mode.PAYLOAD)) is not None:
         drains.append(Drain(Mode.PAYLOAD, payload.work, payload.limit))
     if (fetch := pipelines.get(Mode.FETCH)) is not None:
@@ -103,12 +109,13 @@ async def _open_sources(pool: Pool, settings: Settings) -> AsyncIterator[dict[st
         epochs = await agree(connection, PROVIDER, accounts)
     keys = {account.name: account.api_key for account in accounts if account.api_key is not None}
     payload, fetch = (_names(accounts, mode) for mode in (Mode.PAYLOAD, Mode.FETCH))
-    async with open_readers(keys, settings.stripe_api_base) as readers:
+    async with AsyncExitStack() as stack:
+        readers = await stack.enter_async_context(open_readers(keys, settings.stripe_api_base))
         sources: dict[str, Source] = {}
         if payload:
             sources[Mode.PAYLOAD] = PayloadSource(PROVIDER, {name: epochs[name] for name in payload})
         if fetch:
-            sources[Mode.FETCH] = FetchSource(
+            sources[Mode.FETCH] = source = FetchSource(
                 PROVIDER,
                 {name: epochs[name] for name in fetch},
                 readers,
@@ -116,6 +123,7 @@ async def _open_sources(pool: Pool, settings: Settings) -> AsyncIterator[dict[st
                 concurrency=settings.stripe_concurrency,
                 limit=batch_size(settings.stripe_concurrency, LEASE_SECONDS),
             )
+            stack.push_async_callback(source.identities.close)
         yield sources
 
 

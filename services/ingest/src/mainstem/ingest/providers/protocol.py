@@ -24,6 +24,14 @@ class RefusedError(MainstemError):
     """The provider says that this cannot be asked; asking again will not help."""
 
 
+class RestrictedError(MainstemError):
+    """The provider answers, but the key lacks `permission`; None if no permission would do."""
+
+    def __init__(self, permission: str | None) -> None:
+        super().__init__(f"the key lacks the permission {permission or 'that only an unrestricted key has'}")
+        self.permission = permission
+
+
 class Version(NamedTuple):
     """How new a copy of an object is: compared as a whole, only a greater one overwrites."""
 
@@ -96,8 +104,20 @@ class Reader(Protocol):
     async def fetch(self, object_type: str, object_id: str) -> bytes | None:
         """Return an object's bytes with its nested lists read to their end, None if there is none.
 
+        The object has the requested kind and id. None is the provider's own word that this account has no
+        such object, never just a 404.
+
         Raises:
             FetchError: not now.
             RefusedError: not ever.
+        """
+        ...
+
+    async def identity(self) -> str:
+        """Return the provider's id of the account that the key opens.
+
+        Raises:
+            FetchError: not now.
+            RestrictedError: the key may not read it.
         """
         ...

@@ -6,16 +6,26 @@ takes a hundred times as long as parsing.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from http import HTTPStatus
+from functools import partial
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 import stripe
 
+from mainstem.common.errors import MainstemError
 from mainstem.ingest.providers.protocol import FetchError, RefusedError, SignatureError
+from mainstem.ingest.providers.stripe_answers import (
+    MissingError,
+    check_parts,
+    explain_no_identity,
+    explain_refusal,
+    read_identity,
+    read_object,
+    read_page,
+)
 
 PROVIDER = "stripe"
 API_VERSION = "2026-10-28.endive"
@@ -28,6 +38,7 @@ FETCH_SECONDS = 10.0
 """How long one object may take, all pages of its lists included."""
 PAGE = 100
 
+ACCOUNT = "/v1/account"
 PATHS = {
     "customer": "/v1/customers/{}",
     "product": "/v1/products/{}",
@@ -40,18 +51,6 @@ LISTS = {
     "invoice": ("lines", "/v1/invoices/{}/lines?"),
 }
 """Which nested list an object has, and where the whole of it is read."""
-
-PASSING = frozenset(
-    {
-        HTTPStatus.UNAUTHORIZED,
-        HTTPStatus.FORBIDDEN,
-        HTTPStatus.REQUEST_TIMEOUT,
-        HTTPStatus.CONFLICT,
-        HTTPStatus.TOO_EARLY,
-        HTTPStatus.TOO_MANY_REQUESTS,
-    }
-)
-"""Answers that say nothing of the object: a key can be mended, a limit passes."""
 
 LIVEMODES = {"sk_live_": True, "rk_live_": True, "sk_test_": False, "rk_test_": False}
 
@@ -105,68 +104,95 @@ class StripeReader:
         return LIVEMODES.get(self._key_prefix)
 
     async def fetch(self, object_type: str, object_id: str) -> bytes | None:
-        """Return an object's bytes with its nested lists read to their end, None if there is none.
+        """Return an object's bytes with its nested lists read to their end.
+
+        None is Stripe's own `resource_missing` for this id.
 
         Raises:
-            FetchError: not now: no answer in time, or one that says nothing of the object.
+            FetchError: not now: no answer in time, or one that proves nothing of the object.
             RefusedError: Stripe does not take the question.
         """
         if not object_id.strip("."):
             # A path with a dot segment leads to another resource, and no encoding changes that.
             raise RefusedError("the object's id is no id")
         try:
+            async with self._bounded():
+                return await self._read(object_type, object_id)
+        except MissingError:
+            return None
+
+    async def identity(self) -> str:
+        """Return the id of the account that the key opens.
+
+        Source: https://docs.stripe.com/api/accounts/retrieve
+
+        Raises:
+            FetchError: no account came within the reader's time.
+            RestrictedError: it is a restricted key, which may not read it.
+        """
+        async with self._bounded():
+            return read_identity(await self._get(ACCOUNT, explain_no_identity))
+
+    @asynccontextmanager
+    async def _bounded(self) -> AsyncIterator[None]:
+        """Bound the time inside.
+
+        Raises:
+            FetchError: it was not enough.
+        """
+        try:
             async with asyncio.timeout(self._seconds):
-                body = await self._get(PATHS[object_type].format(quote(object_id, safe="")))
-                return await self._completed(object_type, object_id, body)
+                yield
         except TimeoutError:
             raise FetchError(f"no answer in {self._seconds:g} s") from None
-        except stripe.StripeError as error:
-            if error.http_status == HTTPStatus.NOT_FOUND:
-                return None
-            raise _explained(error) from None
 
-    async def _get(self, path: str) -> bytes:
-        answer = await self._client.raw_request_async("get", path)
+    async def _get(self, path: str, explain: Callable[[int, str | None], MainstemError]) -> bytes:
+        """Return the body of an answer with 2xx; `explain` says what to raise for any other.
+
+        Raises:
+            FetchError: no answer, or none that the SDK can read.
+        """
+        try:
+            answer = await self._client.raw_request_async("get", path)
+        except stripe.StripeError as error:
+            if error.http_status is None:
+                raise FetchError(f"Stripe did not answer: {type(error).__name__}") from None
+            raise explain(error.http_status, error.http_body) from None
+        except (AttributeError, TypeError, ValueError):
+            # The SDK takes the `error` of an answer for an object or a known word, without a look.
+            raise FetchError("Stripe's answer cannot be read") from None
         text: str = answer.body
         return text.encode()
 
-    async def _completed(self, object_type: str, object_id: str, body: bytes) -> bytes:
-        """Return the body with its nested list in full; it comes with ten entries at most."""
-        if object_type not in LISTS:
+    async def _read(self, kind: str, object_id: str) -> bytes:
+        """Return the object with its nested list in full; it comes with ten entries at most."""
+        path = PATHS[kind].format(quote(object_id, safe=""))
+        body = await self._get(path, partial(explain_refusal, kind=kind))
+        content = read_object(kind, object_id, body)
+        if kind not in LISTS or content.get("deleted") is True:
             return body
-        name, path = LISTS[object_type]
-        content: dict[str, Any] = _decode(body)
+        name, path = LISTS[kind]
         nested = content.get(name)
-        if not isinstance(nested, dict) or nested.get("has_more") is False:
+        if not isinstance(nested, dict):
             return body
-        nested["data"] = [one async for one in self._list(path.format(quote(object_id, safe="")))]
+        if nested.get("has_more") is False:
+            check_parts(kind, object_id, nested.get("data"))
+            return body
+        pages = self._list(kind, object_id, path.format(quote(object_id, safe="")))
+        nested["data"] = [one async for one in pages]
         nested["has_more"] = False
         return msgspec.json.encode(content)
 
-    async def _list(self, path: str) -> AsyncIterator[dict[str, Any]]:
+    async def _list(self, kind: str, object_id: str, path: str) -> AsyncIterator[dict[str, Any]]:
         after = ""
         while True:
-            page: dict[str, Any] = _decode(await self._get(f"{path}&limit={PAGE}{after}"))
-            for one in page["data"]:
+            body = await self._get(f"{path}&limit={PAGE}{after}", explain_refusal)
+            parts, has_more = read_page(kind, object_id, body)
+            for one in parts:
                 yield one
-            if not page["has_more"] or not page["data"]:
+            if not has_more or not parts:
                 return
-            after = f"&starting_after={quote(page['data'][-1]['id'], safe='')}"
-
-
-def _explained(error: stripe.StripeError) -> FetchError | RefusedError:
-    """Return whether Stripe's error says nothing of the object, or that the question is wrong."""
-    status = error.http_status
-    is_passing = status is None or status in PASSING or not 400 <= status < 500  # noqa: PLR2004 -- client errors
-    kind = FetchError if is_passing else RefusedError
-    return kind(f"Stripe answered {status or type(error).__name__}")
-
-
-def _decode(body: bytes) -> Any:
-    try:
-        return msgspec.json.decode(body)
-    except msgspec.DecodeError:
-        raise FetchError("Stripe's answer is not JSON") from None
+            after = f"&starting_after={quote(parts[-1]['id'], safe='')}"
 
 
 @asynccontextmanager

@@ -45,6 +45,11 @@ def _get(find: Callable[[Account, str], Any]) -> Handler:
     return handle
 
 
+def _account(call: Call) -> Any:
+    read(call.params, {})
+    return call.account.itself()
+
+
 def _held(kind: str) -> Handler:
     return _get(lambda account, given: account.store.get(kind, given))
 
@@ -60,6 +65,7 @@ def _methods_of_customer(call: Call) -> Any:
 
 
 ENDPOINTS: tuple[Endpoint, ...] = (
+    ("GET", "/v1/account", _account),
     ("POST", "/v1/customers", _make(customers.create)),
     ("GET", "/v1/customers", _list("customer")),
     ("GET", "/v1/customers/{id}", _get(customers.retrieve)),

@@ -42,6 +42,9 @@ _PREFIXES = {
     "subscription_schedule": "sub_sched",
     "webhook_endpoint": "we",
 }
+ACCOUNT_ID = "acct_1MainstemSandbox"
+"""Id of the stand-in's account: the same in every process, since those who use it record it."""
+
 _LENGTHS = {"checkout.session": 58, "customer": 14, "product": 14, "subscription_item": 14}
 """How long ids are behind the prefix; those of other kinds have 24 characters."""
 
@@ -93,6 +96,21 @@ class Account:
         self.tell: Callable[[Event], None] = _tell_nobody
         self._clock = clock
         self._standing_at: int | None = None
+
+    def itself(self) -> Json:
+        """Return the account object: a part of https://docs.stripe.com/api/accounts/object."""
+        return {
+            "id": ACCOUNT_ID,
+            "object": "account",
+            "business_type": None,
+            "charges_enabled": True,
+            "country": "US",
+            "default_currency": "usd",
+            "details_submitted": True,
+            "metadata": {},
+            "payouts_enabled": True,
+            "type": "standard",
+        }
 
     @property
     def now(self) -> int:
