@@ -21,6 +21,7 @@ from stripe_shop import API_KEY
 
 from mainstem.common.clock import SystemClock
 from mainstem.ingest.accounts import Account, accept, agree
+from mainstem.ingest.identities import Identities
 from mainstem.ingest.settings import Settings
 from mainstem.ingest.worker import build
 from mainstem.sandbox.faults import Fault, Kind
@@ -131,7 +132,7 @@ async def test_check_that_failed_is_made_again(ingest: Ingest, stripe: FetchWorl
     async with ingest.pool.transaction() as connection:
         await agree(connection, "stripe", [Account("default", (), API_KEY)])
     stripe.world.faults.add(answer(ASKED, 503, "", remaining=1))
-    identities = stripe.source(ingest.pool).identities
+    identities = Identities("stripe", stripe.readers, ingest.pool, retry_seconds=0.1)
     async with asyncio.timeout(30):
         while not await ingest.rows(KNOWN.format("default", ACCOUNT_ID)):
             await identities.work()

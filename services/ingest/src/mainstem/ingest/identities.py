@@ -43,11 +43,19 @@ class Identities:
     `stopped` holds the problem of each stopped account, as last read.
     """
 
-    def __init__(self, provider: str, readers: Mapping[str, Reader], database: Transactions) -> None:
+    def __init__(
+        self,
+        provider: str,
+        readers: Mapping[str, Reader],
+        database: Transactions,
+        *,
+        retry_seconds: float = RETRY_SECONDS,
+    ) -> None:
         self.stopped: Mapping[str, str] = {}
         self._provider = provider
         self._readers = readers
         self._database = database
+        self._retry_seconds = retry_seconds
         self._unproven = set(readers)
         self._next_look = self._next_check = 0.0
         self._checking: asyncio.Task[None] | None = None
@@ -69,7 +77,7 @@ class Identities:
             checking, self._checking = self._checking, None
             checking.result()
         if self._checking is None and now >= self._next_check:
-            self._next_check = now + RETRY_SECONDS
+            self._next_check = now + self._retry_seconds
             self._checking = asyncio.create_task(self._check(), name="identities")
         return 0
 
