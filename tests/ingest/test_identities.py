@@ -128,6 +128,14 @@ async def test_account_that_does_not_answer_delays_no_claim(
     assert await ingest.rows("SELECT FROM inbox.account WHERE provider_id IS NOT NULL") == []
 
 
+async def test_check_that_hangs_returns_at_once(ingest: Ingest, stripe: FetchWorld) -> None:
+    stripe.world.faults.add(Fault("stripe", Kind.DELAY, path=ASKED, delay_seconds=600, remaining=None))
+    identities = stripe.source(ingest.pool).identities
+    async with asyncio.timeout(5):
+        assert await identities.work() == 0
+    await identities.close()
+
+
 async def test_check_that_failed_is_made_again(ingest: Ingest, stripe: FetchWorld) -> None:
     async with ingest.pool.transaction() as connection:
         await agree(connection, "stripe", [Account("default", (), API_KEY)])
