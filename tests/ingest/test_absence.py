@@ -107,7 +107,15 @@ async def test_answer_that_breaks_off_is_a_failure_that_passes(ingest: Ingest, s
 
 @pytest.mark.parametrize(
     ("status", "body"),
-    [(404, MISSING), (404, HTML), (404, UNRECOGNIZED), (400, MISSING), (200, HTML), (200, '{"data": []}')],
+    [
+        (404, MISSING),
+        (404, HTML),
+        (404, UNRECOGNIZED),
+        (400, MISSING),
+        (200, HTML),
+        (200, '{"data": []}'),
+        (200, '{"object": "list", "data": [], "has_more": false}'),
+    ],
 )
 @pytest.mark.parametrize("kind", ["subscription", "invoice"])
 async def test_page_that_is_not_there_buries_no_object(

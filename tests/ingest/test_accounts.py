@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from ingest_bench import Ingest
 
+from mainstem.common.errors import BadRequestError, NotFoundError
 from mainstem.common.settings import SettingsError
-from mainstem.ingest.accounts import Account, Mode, agree, stripe_accounts
+from mainstem.ingest.accounts import Account, Mode, accept, agree, stripe_accounts
 from mainstem.ingest.settings import Settings
 
 PAYLOAD = Account("default", ("whsec_1",), None)
@@ -34,6 +35,18 @@ async def test_workers_that_start_at_once_agree(ingest: Ingest) -> None:
     await epochs(ingest, PAYLOAD)
     found = await asyncio.gather(*(epochs(ingest, FETCH) for _ in range(5)))
     assert found == [{"default": 1}] * 5
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "error"), [("default", "default", BadRequestError), ("eu", None, NotFoundError)]
+)
+async def test_account_that_cannot_be_accepted_is_a_clear_error(
+    ingest: Ingest, name: str, given: str | None, error: type[Exception]
+) -> None:
+    await epochs(ingest, FETCH)
+    with pytest.raises(error):
+        async with ingest.pool.transaction() as connection:
+            await accept(connection, "stripe", name, given)
 
 
 def test_a_key_makes_an_account_fetch() -> None:

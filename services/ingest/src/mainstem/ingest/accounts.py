@@ -1,12 +1,13 @@
 """The providers' accounts that ingest knows, and by which mode and epoch their facts become the mirror."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
 from mainstem.common.database import Connection
-from mainstem.common.errors import NotFoundError
+from mainstem.common.errors import BadRequestError, NotFoundError
 from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
 
 AGREE = """
@@ -14,6 +15,7 @@ INSERT INTO inbox.account AS known (provider, account, mode) VALUES ($1, $2, $3)
 ON CONFLICT (provider, account) DO UPDATE SET mode = excluded.mode, epoch = known.epoch + 1
 WHERE known.mode <> excluded.mode
 """
+ACCOUNT_ID = re.compile(r"acct_\w{1,250}")
 LIST = """
 SELECT provider, account, parent, mode, epoch, provider_id, livemode, problem FROM inbox.account
 ORDER BY provider, account
@@ -83,8 +85,11 @@ async def accept(
     """Clear an account's problem, and record another id if one is given. Safe to repeat.
 
     Raises:
+        BadRequestError: the id is none of an account at Stripe.
         NotFoundError: there is no such account.
     """
+    if provider_id is not None and not ACCOUNT_ID.fullmatch(provider_id):
+        raise BadRequestError("the id of an account begins with `acct_`; Stripe's dashboard shows it")
     row = await connection.fetchrow(ACCEPT, provider, account, provider_id)
     if row is None:
         raise NotFoundError(f"there is no account `{account}`; `accounts list` shows their names")

@@ -190,7 +190,7 @@ class StripeReader:
             parts, has_more = read_page(kind, object_id, body)
             for one in parts:
                 yield one
-            if not has_more or not parts:
+            if not has_more:
                 return
             after = f"&starting_after={quote(parts[-1]['id'], safe='')}"
 

@@ -112,11 +112,13 @@ def read_object(kind: str, object_id: str, body: bytes) -> dict[str, Any]:
 def read_page(kind: str, object_id: str, body: bytes) -> tuple[list[dict[str, Any]], bool]:
     """Return a page of an object's parts, and whether more follow.
 
+    A page is read only where parts are known to follow, so that an empty one proves nothing either.
+
     Raises:
         FetchError: the answer is no such page, or holds parts of another object.
     """
     page = _decode(body)
-    is_page = isinstance(page, dict) and page.get("object") == "list"
+    is_page = isinstance(page, dict) and page.get("object") == "list" and page.get("data")
     if not is_page or not isinstance(page.get("has_more"), bool):
         raise FetchError(f"Stripe's answer is no page of the {kind}'s list")
     check_parts(kind, object_id, page.get("data"))
