@@ -258,27 +258,6 @@ async def test_key_of_another_account_stops_the_account_before_it_buries(
     assert (account["provider_id"], account["problem"]) == (ACCOUNT_ID, stop["problem"])
 
 
-async def test_stopped_account_is_claimed_by_no_worker_until_it_is_accepted(
-    ingest: Ingest, stripe: FetchWorld
-) -> None:
-    await ingest.record(hint("customer", "cus_1"))
-    await ingest.rows("UPDATE inbox.account SET provider_id = $1, problem = 'x' RETURNING 1", OTHERS)
-    source = stripe.source(ingest.pool)
-    pipeline = ingest.pipeline(source)
-    await source.identities.work()
-    assert await pipeline.work() == 0
-    async with ingest.pool.transaction() as connection:
-        accepted = await accept(connection, "stripe", "default", ACCOUNT_ID)
-    assert accepted["provider_id"] == ACCOUNT_ID
-    again = stripe.source(ingest.pool)
-    await again.identities.work()
-    assert await ingest.pipeline(again).work() == 1
-    await source.identities.close()
-    await again.identities.close()
-    (account,) = await accounts(ingest)
-    assert (account["provider_id"], account["problem"]) == (ACCOUNT_ID, None)
-
-
 async def provider_id(ingest: Ingest) -> str | None:
     (account,) = await accounts(ingest)
     given: str | None = account["provider_id"]

@@ -117,6 +117,26 @@ async def test_key_of_another_account_stops_that_account_alone_and_not_the_proce
     assert row == {"problem": None}
 
 
+async def test_stopped_account_is_claimed_by_no_worker_until_it_is_accepted(
+    ingest: Ingest, stripe: FetchWorld
+) -> None:
+    await known(ingest, "default", OTHERS)
+    await hinted(ingest, stripe, "default")
+    await ingest.rows("UPDATE inbox.account SET problem = 'another key' RETURNING 1")
+    stopped, going = stripe.source(ingest.pool), stripe.source(ingest.pool)
+    await stopped.identities.work()
+    assert await ingest.pipeline(stopped).work() == 0
+    await known(ingest, "default", ACCOUNT_ID)
+    await going.identities.work()
+    assert await ingest.pipeline(going).work() == 1
+    await stopped.identities.close()
+    await going.identities.close()
+    assert await ingest.rows(DONE.format("default"))
+    assert await ingest.rows("SELECT provider_id, problem FROM inbox.account") == [
+        {"provider_id": ACCOUNT_ID, "problem": None}
+    ]
+
+
 async def test_account_that_does_not_answer_delays_no_claim(
     database: Database, ingest: Ingest, stripe: FetchWorld, tmp_path: Path
 ) -> None:

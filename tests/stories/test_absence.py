@@ -60,8 +60,13 @@ async def _sell(actors: Actors) -> tuple[str, str]:
     await actors.caller.authorise()
     fxa = {"fxa_id": FXA_ID, "primary_email": EMAIL}
     contact = await actors.caller.create_contact({"email": {"primary_email": EMAIL}, "fxa": fxa})
-    price: Any = {"currency": "usd", "unit_amount": 999, "recurring": {"interval": "month"}}
-    sold = await v1.prices.create_async({**price, "product_data": {"name": "VPN"}})
+    price: Any = {
+        "currency": "usd",
+        "unit_amount": 999,
+        "recurring": {"interval": "month"},
+        "product_data": {"name": "VPN"},
+    }
+    sold = await v1.prices.create_async(price)
     customer = await v1.customers.create_async({"description": FXA_ID})
     method = await v1.payment_methods.attach_async("pm_card_visa", {"customer": customer.id})
     settings: Any = {"default_payment_method": method.id}
@@ -90,7 +95,7 @@ async def _answer_falsely(actors: Actors, subscription: str, number: int, answer
     await actors.seller.v1.subscriptions.update_async(subscription, change)
     await actors.world.move_to(await actors.world.now() + QUARTER)
     async with asyncio.timeout(PATIENCE_SECONDS):
-        while not await _applied(actors):
+        while not await _applied(actors):  # noqa: ASYNC110 -- another process sets no event of ours
             await asyncio.sleep(0.1)
 
 
