@@ -81,15 +81,36 @@ class StripeStandIn:
     def _begin(self) -> None:
         self.account = self._make_account()
         self._edge = Edge(self.account, self._api_key)
+        self._connected: dict[str, Edge] = {}
         self._sender = Sender(self.account, self._faults, self._patience)
 
     def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
             if handler is _unrecognized:
                 request.path_params["id"] = f"{request.method}: /{request.path_params['path']}"
-            return await self._edge.answer(request, handler)
+            named = request.headers.get("stripe-account")
+            if named is None:
+                return await self._edge.answer(request, handler)
+            edge = self._connected.get(named)
+            if edge is None:
+                return await self._edge.answer(request, partial(_refuse, self._api_key, named))
+            return await edge.answer(request, handler)
 
         return endpoint
+
+    def connect(self, account_id: str) -> Account:
+        """Connect an empty account, and return it; it is kept in memory, and forgotten by `reset`.
+
+        It is reached with the stand-in's own key and the header `Stripe-Account`.
+        """
+        account = self._make_account(archive=Archive(), connected_id=account_id)
+        account.tell = self._sender.tell
+        self._connected[account_id] = Edge(account, self._api_key, self._edge.received)
+        return account
+
+    def disconnect(self, account_id: str) -> None:
+        """Take the access to a connected account away."""
+        del self._connected[account_id]
 
     def add_endpoint(
         self,
@@ -98,15 +119,18 @@ class StripeStandIn:
         secret: str,
         api_version: str | None = None,
         enabled_events: Sequence[str] = ("*",),
+        connect: bool = False,
     ) -> str:
         """Register a webhook endpoint that outlives `reset`, and return its id.
+
+        With `connect` it is sent the events of connected accounts, and no others.
 
         The nth one that is registered in a process is the nth one of the process before.
 
         Raises:
             StripeError: the URL is not on loopback, or there is no such version.
         """
-        wanted: Json = {"enabled_events": list(enabled_events), "url": url}
+        wanted: Json = {"enabled_events": list(enabled_events), "url": url, "connect": str(connect).lower()}
         if api_version is not None:
             wanted["api_version"] = api_version
         given = self._stand(len(self._standing), wanted, secret)
@@ -190,4 +214,15 @@ def _unrecognized(call: Call) -> Any:
         f"Unrecognized request URL ({call.id}). Please see https://stripe.com/docs or we can help at "
         "https://support.stripe.com/.",
         status=HTTPStatus.NOT_FOUND,
+    )
+
+
+def _refuse(api_key: str, account_id: str, _call: Call) -> Any:
+    # https://docs.stripe.com/error-codes, account_invalid
+    masked = f"{api_key[:8]}{'*' * 8}{api_key[-4:]}"
+    raise StripeError(
+        f"The provided key '{masked}' does not have access to account '{account_id}' (or that account does"
+        " not exist). Application access may have been revoked.",
+        status=HTTPStatus.FORBIDDEN,
+        code="account_invalid",
     )

@@ -34,6 +34,9 @@ def rendered(event: Event, version: str) -> Json:
         "request": {"id": event.cause.request_id, "idempotency_key": event.cause.idempotency_key},
         "type": event.type,
     }
+    if event.account is not None:
+        # https://docs.stripe.com/changelog/basil/2025-04-30/additional-context-organization-events
+        facts |= {"account": event.account, "context": event.account}
     return {**shapes.blank("event"), **facts}
 
 

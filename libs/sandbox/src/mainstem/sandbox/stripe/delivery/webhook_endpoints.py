@@ -49,7 +49,7 @@ _UPDATE: Fields = {
     "metadata": params.metadata,
     "url": _loopback_url,
 }
-_CREATE: Fields = {**_UPDATE, "api_version": _version}
+_CREATE: Fields = {**_UPDATE, "api_version": _version, "connect": params.boolean}
 
 
 def create(account: Account, given: Tree) -> Json:
@@ -62,7 +62,7 @@ def stand(account: Account, given: Tree, *, secret: str, number: int) -> Json:
     """Return the endpoint of this number, one of those that stand: changed to be this one, or made."""
     wanted = _read(given)
     for endpoint in account.store.select("webhook_endpoint", lambda held: held["_standing"] == number):
-        endpoint |= {"api_version": None, "_secret": secret}
+        endpoint |= {"api_version": None, "_secret": secret, "_connect": wanted.pop("connect", False)}
         _apply(endpoint, wanted)
         return endpoint
     return _create(account, wanted, secret, number)
@@ -76,7 +76,13 @@ def _read(given: Tree) -> dict[str, Any]:
 
 
 def _create(account: Account, wanted: dict[str, Any], secret: str, number: int | None = None) -> Json:
-    facts = {"api_version": None, "status": "enabled", "_secret": secret, "_standing": number}
+    facts = {
+        "api_version": None,
+        "status": "enabled",
+        "_secret": secret,
+        "_standing": number,
+        "_connect": wanted.pop("connect", False),
+    }
     endpoint = account.new("webhook_endpoint", **facts)
     _apply(endpoint, wanted)
     return endpoint
@@ -98,12 +104,17 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     return endpoint
 
 
-def interested(account: Account, happened: str) -> list[Json]:
-    """Return the endpoints that are to be sent events of this type."""
+def interested(account: Account, happened: str, *, is_connected: bool) -> list[Json]:
+    """Return the endpoints that are to be sent events of this type: of connected accounts, or of its own.
+
+    Source: https://docs.stripe.com/connect/webhooks
+    """
     return [
         endpoint
         for endpoint in account.store.shelf("webhook_endpoint")
-        if endpoint["status"] == "enabled" and {"*", happened} & set(endpoint["enabled_events"])
+        if endpoint["status"] == "enabled"
+        and endpoint["_connect"] is is_connected
+        and {"*", happened} & set(endpoint["enabled_events"])
     ]
 
 

@@ -86,7 +86,8 @@ class Sender:
 
     def tell(self, event: Event) -> None:
         """Queue an event for every endpoint that wants its type."""
-        for endpoint in interested(self._account, event.type):
+        is_connected = event.account is not None
+        for endpoint in interested(self._account, event.type, is_connected=is_connected):
             delivery = Delivery(event, endpoint["id"])
             self._account.deliveries.begin(delivery, "due" if self._held is None else "held")
             if self._held is None:

@@ -49,13 +49,13 @@ Handler = Callable[[Call], Any]
 
 
 class Edge:
-    """Answers requests to one account, whose secret key is `api_key`."""
+    """Answers requests to one account, whose secret key, or whose platform's, is `api_key`."""
 
-    def __init__(self, account: Account, api_key: str) -> None:
+    def __init__(self, account: Account, api_key: str, received: deque[Json] | None = None) -> None:
         self._account = account
         self._api_key = api_key
         self._keys = Keys(account.archive)
-        self.received: deque[Json] = deque(maxlen=_REMEMBERED_REQUESTS)
+        self.received = deque[Json](maxlen=_REMEMBERED_REQUESTS) if received is None else received
 
     async def answer(self, request: Request, handler: Handler) -> Response:
         """Answer a request; those of one idempotency key act once."""
@@ -139,6 +139,7 @@ class Edge:
                 "replayed": answer.request_id != request_id,
                 "idempotency_key": request.headers.get("idempotency-key"),
                 "stripe_version": request.headers.get("stripe-version"),
+                "stripe_account": request.headers.get("stripe-account"),
             }
         )
 

@@ -71,6 +71,7 @@ class Account:
         clock: the world's time.
         api_version: the version in whose shapes the account's own events are kept.
         dunning: what is done about unpaid invoices.
+        connected_id: the account's id, if it is connected to the one that the stand-in is.
         archive: where all of it is kept; what stands there is recalled. None is memory. Whoever takes a
             step commits it.
     """
@@ -81,8 +82,10 @@ class Account:
         *,
         api_version: str = versions.TODAY,
         dunning: Dunning | None = None,
+        connected_id: str | None = None,
         archive: Archive | None = None,
     ) -> None:
+        self.connected_id = connected_id
         self.api_version = versions.check(api_version)
         self.dunning = dunning or Dunning()
         self.has_portal = True
@@ -100,7 +103,7 @@ class Account:
     def itself(self) -> Json:
         """Return the account object: a part of https://docs.stripe.com/api/accounts/object."""
         return {
-            "id": ACCOUNT_ID,
+            "id": self.connected_id or ACCOUNT_ID,
             "object": "account",
             "business_type": None,
             "charges_enabled": True,
@@ -153,6 +156,7 @@ class Account:
             cause=self.cause,
             after=snapshot(self.store, held),
             before=before,
+            account=self.connected_id,
         )
         self.events.record(event)
         self.schedule(held)

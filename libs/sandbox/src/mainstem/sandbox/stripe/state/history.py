@@ -32,6 +32,8 @@ class Event:
     before: bytes | None
     waiting: set[str] = field(default_factory=set)
     """The ids of the webhook endpoints that have not confirmed it yet."""
+    account: str | None = None
+    """The connected account that it happened in; None for the account itself."""
 
 
 class _Kept(msgspec.Struct):
