@@ -11,7 +11,7 @@ from servers import Database
 
 from mainstem.common import inbox
 from mainstem.common.database import Connection
-from mainstem.common.inbox import NewEvent
+from mainstem.common.inbox import NAMES, NewEvent
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -54,9 +54,7 @@ async def test_an_event_is_stored_with_every_field_and_its_exact_bytes(writer: C
     one = event()
     assert await inbox.insert(writer, [one], NOW) == 1
     (row,) = await writer.fetch(EVERYTHING)
-    assert {name: row[name] for name in NewEvent.__slots__} == {
-        name: getattr(one, name) for name in NewEvent.__slots__
-    }
+    assert {name: row[name] for name in NAMES} == {name: getattr(one, name) for name in NAMES}
     assert (row["recorded_at"], row["due_at"], row["claims"], row["failures"]) == (NOW, NOW, 0, 0)
 
 

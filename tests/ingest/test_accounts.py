@@ -80,6 +80,12 @@ def test_further_accounts_come_from_a_file(tmp_path: Path) -> None:
         '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\napikey = "typo"',
         '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\napi_key = 7',
         '[accounts."a/b"]\nwebhook_secrets = ["whsec_1"]',
+        '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\nprovider_id = "eu"',
+        '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\nprovider_id = 7',
+        '[accounts.acct_1]\nwebhook_secrets = ["whsec_1"]\nprovider_id = "acct_2"',
+        '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\nlivemode = "live"',
+        '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\nlivemode = 1',
+        '[accounts.eu]\nwebhook_secrets = ["whsec_1"]\nlivemode = true\napi_key = "sk_test_1"',
     ],
 )
 def test_a_file_that_will_not_do_is_a_clear_error_without_its_secrets(tmp_path: Path, content: str) -> None:
@@ -89,6 +95,34 @@ def test_a_file_that_will_not_do_is_a_clear_error_without_its_secrets(tmp_path: 
         stripe_accounts(settings(stripe_accounts_file=file))
     assert "MAINSTEM_STRIPE_ACCOUNTS_FILE" in str(caught.value)
     assert "whsec" not in str(caught.value)
+
+
+def test_side_of_an_account_is_its_keys_or_else_the_files(tmp_path: Path) -> None:
+    file = tmp_path / "accounts.toml"
+    file.write_text(
+        '[accounts.acct_1]\nwebhook_secrets = ["whsec_1"]\nlivemode = false\n'
+        '[accounts.key]\nwebhook_secrets = ["whsec_1"]\napi_key = "rk_live_1"\nprovider_id = "acct_2"\n'
+        '[accounts.odd]\nwebhook_secrets = ["whsec_1"]\napi_key = "odd_1"\nlivemode = true\n'
+        '[accounts.none]\nwebhook_secrets = ["whsec_1"]\n'
+    )
+    accounts = stripe_accounts(
+        settings(stripe_accounts_file=file, stripe_account_id="acct_3", stripe_livemode=True)
+    )
+    assert {name: (one.side, one.provider_id) for name, one in accounts.items()} == {
+        "default": (True, "acct_3"),
+        "acct_1": (False, "acct_1"),
+        "key": (True, "acct_2"),
+        "odd": (True, None),
+        "none": (None, None),
+    }
+
+
+def test_key_of_another_side_than_configured_is_a_contradiction() -> None:
+    (problem,) = settings(stripe_api_key="sk_test_1", stripe_livemode=True).contradictions()
+    assert problem == (
+        "STRIPE_API_KEY opens the test side, unlike its MAINSTEM_STRIPE_LIVEMODE; correct one of them"
+    )
+    assert not settings(stripe_api_key="sk_live_1", stripe_livemode=True).contradictions()
 
 
 def test_a_key_never_goes_out_in_clear() -> None:

@@ -13,8 +13,9 @@ from servers import Database
 
 from mainstem.common.inbox import insert
 from mainstem.common.lease import IN_ORDER, Lease
-from mainstem.ingest import inbox
-from mainstem.ingest.inbox import Event, Queue
+from mainstem.ingest import inbox, tenants, turns
+from mainstem.ingest.inbox import Event
+from mainstem.ingest.turns import Queue
 
 ASKED = 50
 BACKLOG = 2_000
@@ -94,7 +95,7 @@ async def test_a_claim_looks_at_what_it_takes_and_not_at_the_backlog(
     await forget_statistics(database)
     if not is_old:
         await record(ingest)
-    sql, values = (inbox.CLAIM, claiming(ingest)) if statement == "claim" else (inbox.WALK, walking(ingest))
+    sql, values = (inbox.CLAIM, claiming(ingest)) if statement == "claim" else (turns.WALK, walking(ingest))
     assert await look_at(ingest, statement, sql, *values, is_old=is_old) < MOST
 
 
@@ -102,18 +103,53 @@ async def test_a_claim_looks_at_no_retries_that_are_not_due(ingest: Ingest) -> N
     await fill(ingest, "a", failures=1, hours=1)
     await fill(ingest, "b", number=1)
     assert await look_at(ingest, "claim", inbox.CLAIM, *claiming(ingest, "a0,b0")) < MOST
-    assert await look_at(ingest, "walk", inbox.WALK, *walking(ingest)) < MOST
+    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
 
 
 async def test_of_thousands_of_accounts_only_those_with_open_events_are_looked_at(ingest: Ingest) -> None:
     await fill(ingest, "idle", accounts=BACKLOG, status="done")
     await fill(ingest, "busy", accounts=3)
-    assert await look_at(ingest, "walk", inbox.WALK, *walking(ingest)) < MOST
+    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
+
+
+async def connect(ingest: Ingest, number: int, name: str) -> None:
+    """Add so many connected accounts of the account `default`, whose names begin so."""
+    async with ingest.owner.transaction() as connection:
+        await connection.execute(
+            "INSERT INTO inbox.account (provider, account, mode, parent, provider_id)"
+            " SELECT 'stripe', $1 || number, 'payload', 'default', $1 || number"
+            " FROM generate_series(1, $2::integer) AS number",
+            name,
+            number,
+        )
+
+
+async def test_of_thousands_of_connected_accounts_a_claim_reads_those_with_open_events_alone(
+    ingest: Ingest,
+) -> None:
+    await connect(ingest, BACKLOG, "acct_")
+    await fill(ingest, "acct_", accounts=3)
+    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
+    sides = ("'stripe'", "'{acct_1,acct_2}'")
+    assert await look_at(ingest, "sides", tenants.SIDES, *sides) < MOST
+
+
+async def test_connected_accounts_take_turns_as_soon_as_they_are_known(ingest: Ingest) -> None:
+    queue = Queue("stripe", {"default"}, "payload")
+    await fill(ingest, "acct_", accounts=450, number=1_350)
+    assert await claim(ingest, queue, 100) == {}
+    await connect(ingest, 450, "acct_")
+    async with ingest.owner.transaction() as connection:
+        await connection.execute("UPDATE inbox.account SET account = 'acct_0' WHERE account = 'acct_450'")
+    served: set[str] = set()
+    for _ in range(5):
+        served |= (await claim(ingest, queue, 100)).keys()
+    assert len(served) == 450
 
 
 async def test_one_statement_looks_at_a_bounded_number_of_accounts(ingest: Ingest) -> None:
     await fill(ingest, "waits", accounts=BACKLOG, failures=1, hours=1)
-    assert await look_at(ingest, "walk", inbox.WALK, *walking(ingest)) < 16 * inbox.WALK_STEPS
+    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < 16 * turns.WALK_STEPS
 
 
 async def claim(ingest: Ingest, queue: Queue, limit: int) -> Mapping[str, int]:

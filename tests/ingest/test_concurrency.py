@@ -9,7 +9,7 @@ from stripe_events import START
 
 from mainstem.common.lease import Lease
 from mainstem.ingest import inbox
-from mainstem.ingest.inbox import Queue
+from mainstem.ingest.turns import Queue
 
 COMMIT = 2
 """A pipeline's transactions: the claim, then the commit of stops 4 to 6."""

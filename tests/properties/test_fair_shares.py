@@ -43,6 +43,9 @@ class Provider:
     async def identity(self) -> str:
         return "acct_1"
 
+    def connected(self, _account_id: str) -> "Provider":
+        return self
+
 
 def opened(ingest: Ingest, providers: Mapping[str, Provider], limit: int = 30) -> Pipeline:
     epochs = dict.fromkeys(providers, 0)

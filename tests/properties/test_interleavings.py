@@ -18,9 +18,10 @@ from mainstem.common.database import Transactions, open_pool
 from mainstem.common.inbox import insert
 from mainstem.common.lease import Lease
 from mainstem.ingest.fetches import FetchSource
-from mainstem.ingest.inbox import Queue, claim
+from mainstem.ingest.inbox import claim
 from mainstem.ingest.locks import Class, _key, lock
 from mainstem.ingest.providers.protocol import Reader
+from mainstem.ingest.turns import Queue
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
@@ -166,6 +167,9 @@ class Slow:
 
     async def identity(self) -> str:
         return await self.reader.identity()
+
+    def connected(self, account_id: str) -> Reader:
+        return self.reader.connected(account_id)
 
 
 def hint(customer: str, at: int) -> bytes:

@@ -15,8 +15,8 @@ from properties import BOUNDED
 
 from mainstem.common.lease import Lease
 from mainstem.ingest import inbox
-from mainstem.ingest.inbox import Queue
 from mainstem.ingest.payloads import PayloadSource
+from mainstem.ingest.turns import Queue
 
 End = tuple[Mapping[str, Any], Any, Any]
 

@@ -22,6 +22,7 @@ MAY_ASK_POSTGRES_THE_TIME = {
     "services/billing/src/mainstem/billing/queue.py": "leases of operations",
     "services/billing/src/mainstem/billing/reservations.py": "leases of reservations",
     "services/ingest/src/mainstem/ingest/fetches.py": "`as_of`, read just before a fetch",
+    "services/ingest/src/mainstem/ingest/turns.py": "leases of events, which are passed over",
     "services/ingest/src/mainstem/ingest/inbox.py": "leases of events",
     "services/sync/src/mainstem/sync/deliveries.py": "leases of deliveries",
     "services/sync/src/mainstem/sync/slots.py": "leases of slots",

@@ -1,21 +1,31 @@
 """The providers' accounts that ingest knows, and by which mode and epoch their facts become the mirror."""
 
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import structlog
+
 from mainstem.common.database import Connection
 from mainstem.common.errors import BadRequestError, NotFoundError
 from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
+from mainstem.ingest.tenants import ACCOUNT_ID, key_livemode
 
-AGREE = """
-INSERT INTO inbox.account AS known (provider, account, mode) VALUES ($1, $2, $3)
-ON CONFLICT (provider, account) DO UPDATE SET mode = excluded.mode, epoch = known.epoch + 1
-WHERE known.mode <> excluded.mode
+INTRODUCE = """
+INSERT INTO inbox.account AS known (provider, account, mode, provider_id, livemode)
+VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (provider, account) DO UPDATE
+SET parent = NULL, provider_id = coalesce(excluded.provider_id, known.provider_id),
+  livemode = coalesce(excluded.livemode, known.livemode)
 """
-ACCOUNT_ID = re.compile(r"acct_\w{1,250}")
+AGREE = """
+UPDATE inbox.account SET mode = $3, epoch = epoch + 1 WHERE provider = $1 AND account = $2 AND mode <> $3
+"""
+# A statement of its own, after the parent's row is locked: it sees each account that was added before.
+FOLLOW = """
+UPDATE inbox.account SET mode = $3, epoch = epoch + 1 WHERE provider = $1 AND parent = $2 AND mode <> $3
+"""
 LIST = """
 SELECT provider, account, parent, mode, epoch, provider_id, livemode, problem FROM inbox.account
 ORDER BY provider, account
@@ -25,6 +35,9 @@ UPDATE inbox.account SET problem = NULL, provider_id = coalesce($3, provider_id)
 WHERE provider = $1 AND account = $2 RETURNING provider, account, provider_id
 """
 EPOCH = "SELECT epoch FROM inbox.account WHERE provider = $1 AND account = $2"
+SIDE = "SELECT livemode FROM inbox.account WHERE provider = $1 AND account = $2"
+
+log = structlog.get_logger()
 
 
 class Mode(StrEnum):
@@ -36,16 +49,27 @@ class Mode(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """One account at a provider; an API key makes it fetch."""
+    """One configured account at a provider; an API key makes it fetch.
+
+    `provider_id` and `livemode` are what the settings say, None where they do not.
+    """
 
     name: str
     secrets: tuple[str, ...] = field(repr=False)
     api_key: str | None = field(repr=False)
+    provider_id: str | None = None
+    livemode: bool | None = None
 
     @property
     def mode(self) -> Mode:
         """How this account's facts become the mirror."""
         return Mode.PAYLOAD if self.api_key is None else Mode.FETCH
+
+    @property
+    def side(self) -> bool | None:
+        """The side that the settings give the account: its key's, else its `livemode`, else None."""
+        livemode = None if self.api_key is None else key_livemode(self.api_key)
+        return self.livemode if livemode is None else livemode
 
 
 def stripe_accounts(settings: Settings) -> dict[str, Account]:
@@ -55,21 +79,50 @@ def stripe_accounts(settings: Settings) -> dict[str, Account]:
         SettingsError: the accounts file will not do.
     """
     key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else ""
-    accounts = {DEFAULT_ACCOUNT: Account(DEFAULT_ACCOUNT, settings.secrets(), key or None)}
-    for name, given in settings.further_accounts().items():
-        accounts[name] = Account(name, tuple(given["webhook_secrets"]), given.get("api_key") or None)
-    return accounts
+    default = Account(
+        DEFAULT_ACCOUNT, settings.secrets(), key or None, settings.stripe_account_id, settings.stripe_livemode
+    )
+    further = (_account(name, given) for name, given in settings.further_accounts().items())
+    return {account.name: account for account in (default, *further)}
+
+
+def _account(name: str, given: Mapping[str, Any]) -> Account:
+    own_id = name if ACCOUNT_ID.fullmatch(name) else None
+    return Account(
+        name,
+        tuple(given["webhook_secrets"]),
+        given.get("api_key") or None,
+        given.get("provider_id", own_id),
+        given.get("livemode"),
+    )
+
+
+async def introduce(connection: Connection, provider: str, accounts: Iterable[Account]) -> None:
+    """Write down each configured account, its id at the provider and its side. Safe to repeat.
+
+    What the settings say wins over what was learned; what they do not say stays. The mode of a known account
+    stays too: a process that only records may not have the account's key.
+    """
+    for account in sorted(accounts, key=lambda one: one.name):
+        before = await connection.fetchval(SIDE, provider, account.name)
+        values = (provider, account.name, str(account.mode), account.provider_id, account.side)
+        await connection.execute(INTRODUCE, *values)
+        if None not in (before, account.side) and before is not account.side:
+            log.warning("account.side_changed", account=account.name, livemode=account.side)
 
 
 async def agree(connection: Connection, provider: str, accounts: Iterable[Account]) -> Mapping[str, int]:
-    """Write down each account's mode and return its epoch, by name. Safe to repeat.
+    """Write down each account and its mode, and return its epoch, by name. Safe to repeat.
 
     A change of mode raises the epoch once, however many workers start: the row is locked by
-    whoever writes first, and the next one finds the mode as it should be.
+    whoever writes first, and the next one finds the mode as it should be. Connected accounts follow.
     """
+    ordered = sorted(accounts, key=lambda one: one.name)
+    await introduce(connection, provider, ordered)
     epochs = {}
-    for account in sorted(accounts, key=lambda one: one.name):
-        await connection.execute(AGREE, provider, account.name, str(account.mode))
+    for account in ordered:
+        for statement in (AGREE, FOLLOW):
+            await connection.execute(statement, provider, account.name, str(account.mode))
         epochs[account.name] = await connection.fetchval(EPOCH, provider, account.name)
     return epochs
 

@@ -14,8 +14,9 @@ from mainstem.common.identity import open_verifier
 from mainstem.common.jobs import open_waker
 from mainstem.common.web import build_app
 from mainstem.ingest import bare, endpoints
-from mainstem.ingest.accounts import stripe_accounts
+from mainstem.ingest.accounts import introduce, stripe_accounts
 from mainstem.ingest.endpoints import State
+from mainstem.ingest.providers.stripe import PROVIDER
 from mainstem.ingest.record import open_recorder
 from mainstem.ingest.settings import Settings
 
@@ -33,16 +34,21 @@ def build(settings: Settings) -> Starlette:
 async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
     """Open what the endpoints need, and close it at the end."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
+    accounts = stripe_accounts(settings)
     async with (
         open_pool(settings.database_url.get_secret_value(), name=SERVICE, seconds=REQUEST_SECONDS) as pool,
         open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
         open_waker(redis_url) as waker,
-        open_recorder(pool, open_clock(settings.clock_file), partial(waker.wake, SERVICE)) as recorder,
+        open_recorder(
+            pool, open_clock(settings.clock_file), partial(waker.wake, SERVICE), accounts.keys()
+        ) as recorder,
     ):
         await require_schema(pool)
+        async with pool.transaction() as connection:
+            await introduce(connection, PROVIDER, accounts.values())
         yield {
             "identity": verifier,
             "checks": {"database": database_check(pool), "redis": redis_check(waker)},
-            "accounts": stripe_accounts(settings),
+            "accounts": accounts,
             "recorder": recorder,
         }

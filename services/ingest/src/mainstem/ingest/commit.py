@@ -98,7 +98,7 @@ class Commit:
     def _named(self, change: Change) -> Link | None:
         if change.snapshot.table != "customer" or change.snapshot.values is None:
             return None
-        return self._owners.named(change.snapshot.values)
+        return self._owners.named(change.account, change.snapshot.values)
 
 
 def _concerned(changes: Iterable[Change]) -> set[CustomerKey]:

@@ -97,6 +97,8 @@ def new_event(account: str, body: bytes, traceparent: str | None) -> NewEvent:
         traceparent=traceparent,
         status=_status(envelope),
         last_error=envelope.problem,
+        owner_id=envelope.owner_id,
+        is_signed=True,
     )
 
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,12 @@ import structlog
 from mainstem.common import telemetry
 from mainstem.common.database import Transactions
 from mainstem.common.hints import HINT
+from mainstem.ingest.accounts import Mode
 from mainstem.ingest.identities import Identities
-from mainstem.ingest.inbox import Event, Failure, Queue
+from mainstem.ingest.inbox import Event, Failure
 from mainstem.ingest.providers.protocol import FetchError, Reader, RefusedError, Version
 from mainstem.ingest.providers.stripe_bare import is_bare
-from mainstem.ingest.providers.stripe_events import check_workable, read_signed
+from mainstem.ingest.providers.stripe_events import check_workable, demand_kind, read_signed
 from mainstem.ingest.providers.stripe_rows import gone, snapshot
 from mainstem.ingest.providers.stripe_thin import is_thin
 from mainstem.ingest.readings import (
@@ -29,6 +30,8 @@ from mainstem.ingest.readings import (
     signed_revision,
 )
 from mainstem.ingest.shares import Share, Shares
+from mainstem.ingest.sides import split_by_side
+from mainstem.ingest.turns import Queue
 
 AS_OF = "SELECT clock_timestamp()"
 FETCH_SECONDS = 10
@@ -90,7 +93,7 @@ class FetchSource:
         concurrency: int,
         limit: int,
     ) -> None:
-        self.queue = Queue(provider, epochs.keys())
+        self.queue = Queue(provider, epochs.keys(), Mode.FETCH)
         self.limit = limit
         self._epochs = epochs
         self._readers = readers
@@ -99,8 +102,8 @@ class FetchSource:
         self.identities = Identities(provider, readers, database)
 
     def room(self, account: str) -> int:
-        """Return how many events to claim: few or none, while the account does not answer or is stopped."""
-        return 0 if account in self.identities.stopped else self._shares.room(account, self.limit)
+        """Return how many events of an account to claim: few or none, while the account does not answer."""
+        return self._shares.room(account, self.limit)
 
     def apart(self, events: Sequence[Event]) -> list[list[Event]]:
         """Return the events that go together: each account's, since any may be slow."""
@@ -116,42 +119,50 @@ class FetchSource:
         changes later has an event of its own, which is claimed later.
         """
         as_of = await self._as_of()
-        hints, failures = _hints(events)
+        ours, failures = split_by_side(events, self._side)
+        hints, unreadable = _hints(ours)
         objects: dict[_Object, list[_Hint]] = defaultdict(list)
         for hint in hints:
             event = hint.event
             objects[event.account, event.object_type, event.object_id].append(hint)
         with ExitStack() as shares:
-            for account in {event.account for event in events}:
+            for account in {event.account for event in ours}:
                 shares.enter_context(self._shares.of(account))
             found = await asyncio.gather(*(self._read(one, of, as_of) for one, of in objects.items()))
-            doubts = await self._doubts({one.account for one in found if one.is_absent})
+            doubts = await self._doubts(one for one in found if one.is_absent)
         proven = [self._proven(one, doubts) for one in found]
         readings = [reading for one in proven for reading in one.readings]
-        return readings, [*failures, *(failure for one in proven for failure in one.failures)]
+        return readings, [*failures, *unreadable, *(failure for one in proven for failure in one.failures)]
 
-    async def _doubts(self, accounts: set[str]) -> Mapping[str, str]:
+    async def _doubts(self, absent: Iterable[_Found]) -> Mapping[str, str]:
         """Return why what accounts say of absent objects proves nothing, by account, where it does not.
 
         The accounts are read after the absences, and once for all of a batch.
         """
+        readers = {one.account: self._reader(one.readings[0].event) for one in absent}
         doubts = {}
-        for account in sorted(accounts):
+        for account in sorted(readers):
             try:
-                await self.identities.prove(account)
+                await self.identities.prove(account, readers[account])
             except FetchError as error:
                 doubts[account] = explain(error)
         return doubts
 
     def _proven(self, found: _Found, doubts: Mapping[str, str]) -> _Found:
         """Return what was found with its readings as failures, where the account proves nothing."""
-        reason = self.identities.stopped.get(found.account)
+        reason = self._stopped(found)
         if reason is None and found.is_absent:
             reason = doubts.get(found.account) or self._vanished(found)
         if reason is None:
             return found
         doubtful = [Failure(one.event, reason, is_own=False) for one in found.readings]
         return _Found(found.account, (), [*found.failures, *doubtful])
+
+    def _stopped(self, found: _Found) -> str | None:
+        """Return the problem that stops the account or its parent, as last read."""
+        parents = {one.event.parent for one in found.readings}
+        problems = (self.identities.stopped.get(one) for one in (found.account, *parents) if one is not None)
+        return next(filter(None, problems), None)
 
     def _vanished(self, found: _Found) -> str | None:
         """Alarm, and return the reason, if the absent object is of a kind that the provider keeps."""
@@ -167,6 +178,19 @@ class FetchSource:
         )
         return VANISHED
 
+    def _reader(self, event: Event) -> Reader:
+        """Return the reader of an event's account; a connected one is read with its parent's key."""
+        reader = self._readers.get(event.account)
+        return self._readers[event.parent or ""].connected(event.account) if reader is None else reader
+
+    def _side(self, event: Event) -> bool | None:
+        """Return the side of an event's account: its key's, else the recorded one."""
+        livemode = self._reader(event).livemode
+        return event.side if livemode is None else livemode
+
+    def _epoch(self, event: Event) -> int:
+        return self._epochs.get(event.account, event.epoch)
+
     async def _as_of(self) -> datetime:
         async with self._database.transaction() as connection:
             as_of: datetime = await connection.fetchval(AS_OF)
@@ -178,9 +202,9 @@ class FetchSource:
             found = await self._fetch(one, hints)
             body = gone(kind, object_id) if found is None else found
             copy, cause = snapshot(kind, body), Cause.DELETED if found is not None else Cause.MISSING
-            own = self._answered(account, hints, is_known=found is not None) if copy.is_deleted else hints
+            own = self._answered(hints, is_known=found is not None) if copy.is_deleted else hints
             others = [one for one in hints if one not in own]
-            change = Change(account, Version(self._epochs[account], as_of, 0, ""), copy, cause)
+            change = Change(account, Version(self._epoch(hints[0].event), as_of, 0, ""), copy, cause)
             is_absent = found is None or (copy.is_deleted and kind in KEPT)
             readings = self._readings(own, body, change)
             failures = _failures(others, NOT_OURS, is_own=True)
@@ -197,9 +221,9 @@ class FetchSource:
             telemetry.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)),
             self._shares.of(account) as share,
         ):
-            return await self._ask(share, account, kind, object_id)
+            return await self._ask(share, self._reader(hints[0].event), kind, object_id)
 
-    async def _ask(self, share: Share, account: str, kind: str, object_id: str) -> bytes | None:
+    async def _ask(self, share: Share, reader: Reader, kind: str, object_id: str) -> bytes | None:
         """Fetch under a permit of the account's, and count the answer: any answer about an object is one.
 
         Raises:
@@ -209,7 +233,7 @@ class FetchSource:
             if share.is_closed:
                 raise FetchError(NOT_ASKED)
             try:
-                found = await self._readers[account].fetch(kind, object_id)
+                found = await reader.fetch(kind, object_id)
             except (FetchError, OSError):
                 share.breaker.record(ok=False)
                 raise
@@ -219,13 +243,13 @@ class FetchSource:
             share.breaker.record(ok=True)
             return found
 
-    def _answered(self, account: str, hints: Sequence[_Hint], *, is_known: bool) -> Sequence[_Hint]:
+    def _answered(self, hints: Sequence[_Hint], *, is_known: bool) -> Sequence[_Hint]:
         """Return the events that the account's key answers for.
 
         A key of the test side knows nothing of live objects: its 404 says nothing of them. A bare object
         may not say which side it is of; then only an object that Stripe knows as deleted is gone.
         """
-        livemode = self._readers[account].livemode
+        livemode = self._reader(hints[0].event).livemode
         sides = {livemode, None} if is_known else {livemode}
         return [one for one in hints if livemode is not None and one.event.livemode in sides]
 
@@ -264,6 +288,7 @@ def _hint(event: Event) -> _Hint:
     if is_thin(event.type):
         return _Hint(event, event.recorded_at)
     signed = read_signed(event.body)
+    demand_kind(event.type, signed.body)
     return _Hint(event, signed.created, (signed_revision(event, signed.body, signed.created),))
 
 

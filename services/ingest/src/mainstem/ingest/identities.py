@@ -87,8 +87,8 @@ class Identities:
             self._checking.cancel()
             await asyncio.gather(self._checking, return_exceptions=True)
 
-    async def prove(self, account: str) -> None:
-        """Demand that the account's key answers for the recorded account; the first answer is recorded.
+    async def prove(self, account: str, reader: Reader) -> None:
+        """Demand that the account's reader answers for the recorded account; the first answer is recorded.
 
         A restricted key may not read its account: this passes, with a warning.
 
@@ -96,7 +96,7 @@ class Identities:
             FetchError: the account is stopped, since the key answers for another one; or no answer came.
         """
         try:
-            found = await self._readers[account].identity()
+            found = await reader.identity()
         except RestrictedError as error:
             self._count("refused")
             log.warning("account.check_refused", account=account, permission=error.permission)
@@ -133,7 +133,7 @@ class Identities:
         async def check(account: str) -> None:
             async with limit:
                 with suppress(FetchError):
-                    await self.prove(account)
+                    await self.prove(account, self._readers[account])
                     self._unproven.discard(account)
 
         await asyncio.gather(*(check(one) for one in self._unproven - self.stopped.keys()))

@@ -1,56 +1,15 @@
 """The inbox's working side: claiming events, settling them, retries and dead letters."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mainstem.common.database import Connection
 from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
-
-SUSPICIOUS_CLAIMS = 3
-"""How often an event may be claimed without a word of what became of it, before it runs alone."""
-
-
-WALK_STEPS = 200
-"""How many accounts with open events one statement looks at."""
-MOST_WALKS = 5
-"""How many such statements a claim makes; the next claim goes on where it ended."""
-
-_OPEN = "status = 'received' AND provider = $1 AND failures {failures} 0"
-_NEXT = f"""(
-  SELECT min(account) FROM (
-    SELECT * FROM (SELECT account FROM inbox.event WHERE {_OPEN.format(failures="=")} AND account > {{after}}
-                   ORDER BY account LIMIT 1) AS live
-    UNION ALL
-    SELECT * FROM (SELECT account FROM inbox.event WHERE {_OPEN.format(failures=">")} AND account > {{after}}
-                   ORDER BY account LIMIT 1) AS retry
-  ) AS next
-)"""  # noqa: S608 -- constants of this module
-_UNHELD = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
-_DUE = f"""{{open}} AND account = {{account}} AND due_at <= $2
-    AND {_UNHELD}
-    AND claims - failures {{condition}} {SUSPICIOUS_CLAIMS}"""
-
-
-def _due(failures: str, account: str, condition: str) -> str:
-    return _DUE.format(open=_OPEN.format(failures=failures), account=account, condition=condition)
-
-
-# From account to account by the index, and never over the events of one.
-WALK = f"""
-WITH RECURSIVE walk (account, step) AS (
-  SELECT {_NEXT.format(after="$3::varchar")}, 1
-  UNION ALL
-  SELECT {_NEXT.format(after="walk.account")}, step + 1 FROM walk
-  WHERE account IS NOT NULL AND step < {WALK_STEPS} AND ($4::varchar IS NULL OR account < $4)
-)
-SELECT account, EXISTS (SELECT FROM inbox.event WHERE {_due("=", "walk.account", "<")})
-  OR EXISTS (SELECT FROM inbox.event WHERE {_due(">", "walk.account", "<")}) AS is_due
-FROM walk WHERE account IS NOT NULL AND ($4::varchar IS NULL OR account <= $4)
-ORDER BY step
-"""  # noqa: S608 -- constants of this module
+from mainstem.ingest import tenants
+from mainstem.ingest.turns import Queue, Turn, due, find_suspect, find_turns
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -71,16 +30,8 @@ RETURNING id, account, event_id, type, object_type, object_id, created, livemode
   recorded_at, failures
 """
 # Of each account live events go before retries: the parts of a UNION ALL are read one after the other.
-CLAIM = _CLAIM.format(live=_due("=", "turn.account", "<"), retry=_due(">", "turn.account", "<"))
-CLAIM_SUSPECT = _CLAIM.format(live=_due("=", "turn.account", ">="), retry=_due(">", "turn.account", ">="))
-
-SUSPECTS = f"""
-SELECT account FROM inbox.event
-WHERE status = 'received' AND provider = $1 AND due_at <= $2
-  AND {_UNHELD}
-  AND claims - failures >= {SUSPICIOUS_CLAIMS}
-ORDER BY due_at, id LIMIT {WALK_STEPS}
-"""  # noqa: S608 -- constants of this module
+CLAIM = _CLAIM.format(live=due("=", "turn.account", "<"), retry=due(">", "turn.account", "<"))
+CLAIM_SUSPECT = _CLAIM.format(live=due("=", "turn.account", ">="), retry=due(">", "turn.account", ">="))
 
 _FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
 _HELD = "id = ANY($1::bigint[]) AND lease_token = $2 AND status = 'received'"
@@ -113,7 +64,10 @@ OLDEST = "SELECT min(recorded_at) FROM inbox.event WHERE status = 'received'"
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """An event that this worker holds a lease on; `id` is the order of recording."""
+    """An event that this worker holds a lease on; `id` is the order of recording.
+
+    `parent`, `epoch` and `side` are those of its account: None, 0 and None where they are not known.
+    """
 
     id: int
     account: str
@@ -127,29 +81,19 @@ class Event:
     traceparent: str | None
     recorded_at: datetime
     failures: int
+    parent: str | None = None
+    epoch: int = 0
+    side: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event could not be worked off; `is_own` says that it is by its own fault."""
+    """Why an event could not be worked off; `is_own`: by its own fault; `is_final`: no retry can help."""
 
     event: Event
     reason: str
     is_own: bool
-
-
-@dataclass(slots=True)
-class Queue:
-    """Events of some accounts at one provider, claimed by turns.
-
-    `last` is the account whose turn was the last one: a claim goes on after it. `is_long` says that the last
-    claim left events of some account behind.
-    """
-
-    provider: str
-    accounts: Collection[str]
-    last: str = ""
-    is_long: bool = False
+    is_final: bool = False
 
 
 async def claim(
@@ -167,10 +111,9 @@ async def claim(
     account may be taken; it is called for accounts that have something due, and those with room get a turn.
     """
     await connection.execute(IN_ORDER)
-    turns = await _turns(connection, queue, now, limit, room or (lambda _: limit))
+    turns = await find_turns(connection, queue, now, limit, room or (lambda _: limit))
     share = limit // max(1, len(turns))
-    rooms = [min(share, most) for most in turns.values()]
-    events = await _claim(connection, CLAIM, lease, queue, now, list(turns), rooms) if turns else []
+    events = await _claim(connection, CLAIM, lease, queue, now, turns=turns, share=share)
     queue.is_long = share in Counter(event.account for event in events).values()
     return events
 
@@ -185,41 +128,34 @@ async def claim_suspect(
 ) -> list[Event]:
     """Take one event whose claims came to nothing again and again: it may be what ends its workers."""
     await connection.execute(IN_ORDER)
-    suspects = (row["account"] for row in await connection.fetch(SUSPECTS, queue.provider, now))
-    turn = next((one for one in suspects if one in queue.accounts and room(one) > 0), None)
-    return [] if turn is None else await _claim(connection, CLAIM_SUSPECT, lease, queue, now, [turn], [1])
-
-
-async def _turns(
-    connection: Connection, queue: Queue, now: datetime, limit: int, room: Callable[[str], int]
-) -> dict[str, int]:
-    """Return the next accounts, after the last one, that have something due and room, with their room."""
-    turns: dict[str, int] = {}
-    start = after = queue.last
-    until: str | None = None
-    for _ in range(MOST_WALKS):
-        rows = await connection.fetch(WALK, queue.provider, now, after, until)
-        for row in rows:
-            queue.last = after = row["account"]
-            if row["is_due"] and after in queue.accounts and (most := room(after)) > 0:
-                turns[after] = most
-                if len(turns) == limit:
-                    return turns
-        if len(rows) < WALK_STEPS:
-            # The end of the accounts, or of the circle: what came before the start has its turn now.
-            if until is not None or start == "":
-                break
-            after, until = "", start
-    return turns
+    turns = await find_suspect(connection, queue, now, room)
+    return await _claim(connection, CLAIM_SUSPECT, lease, queue, now, turns=turns, share=1)
 
 
 async def _claim(
-    connection: Connection, statement: str, lease: Lease, queue: Queue, now: datetime, *values: Any
+    connection: Connection,
+    statement: str,
+    lease: Lease,
+    queue: Queue,
+    now: datetime,
+    *,
+    turns: Sequence[Turn],
+    share: int,
 ) -> list[Event]:
-    rows = await connection.fetch(
-        statement, queue.provider, now, *values, lease.owner, lease.token, lease.duration
+    accounts = {turn.account: turn for turn in turns}
+    if not accounts:
+        return []
+    rooms = [min(share, turn.room) for turn in accounts.values()]
+    values = (queue.provider, now, list(accounts), rooms, lease.owner, lease.token, lease.duration)
+    rows = await connection.fetch(statement, *values)
+    # Read after the claim: the side is written no later than the first event that shows it.
+    sides = await tenants.find_sides(connection, queue.provider, {row["account"] for row in rows})
+    found = ((row, accounts[row["account"]]) for row in rows)
+    events = (
+        Event(**row, parent=turn.parent, epoch=turn.epoch, side=sides.get(turn.account))
+        for row, turn in found
     )
-    return sorted((Event(**row) for row in rows), key=lambda event: event.id)
+    return sorted(events, key=lambda event: event.id)
 
 
 async def settle(connection: Connection, lease: Lease, events: Sequence[Event], now: datetime) -> None:
@@ -242,12 +178,14 @@ async def fail(
 ) -> int:
     """Have claimed events tried again later, and lay aside those that failed often enough by their own fault.
 
+    Those that failed for good are laid aside at once.
+
     Returns how many died.
 
     Raises:
         LeaseLostError: not all of them are still held; the caller's transaction must roll back.
     """
-    dies = [one.is_own and one.event.failures + 1 >= failures_to_dead for one in failures]
+    dies = [_dies(one, failures_to_dead) for one in failures]
     status = await connection.execute(
         FAIL,
         [one.event.id for one in failures],
@@ -258,6 +196,10 @@ async def fail(
     )
     demand_all(affected(status), len(failures))
     return sum(dies)
+
+
+def _dies(one: Failure, failures_to_dead: int) -> bool:
+    return one.is_final or (one.is_own and one.event.failures + 1 >= failures_to_dead)
 
 
 async def list_events(

@@ -3,7 +3,7 @@
 Of several customers with one link the greatest (created, id by code point) holds it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -82,14 +82,21 @@ class Customer:
 
 
 class Owners:
-    """The links of one provider's customers."""
+    """The links of one provider's customers.
 
-    def __init__(self, provider: str, rule: Rule) -> None:
+    `accounts`: those whose customers may name owners, None for all. A merchant of a connected account writes
+    its customers' fields, and could name the owner of other customers' products.
+    """
+
+    def __init__(self, provider: str, rule: Rule, accounts: Collection[str] | None = None) -> None:
         self._provider = provider
         self._rule = rule
+        self._accounts = accounts
 
-    def named(self, values: Mapping[str, Any]) -> Link | None:
-        """Return the owner that a customer's columns name, None if they name none."""
+    def named(self, account: str, values: Mapping[str, Any]) -> Link | None:
+        """Return the owner that the columns of an account's customer name, None if they name none."""
+        if self._accounts is not None and account not in self._accounts:
+            return None
         return self._rule.link(values)
 
     async def find_holders(
@@ -131,7 +138,8 @@ class Owners:
     def _customer(self, row: Mapping[str, Any]) -> Customer:
         former = None if row["kind"] is None else Link(row["kind"], row["value"])
         key = CustomerKey(row["account"], row["customer"])
-        return Customer(key, row["subscription"], row["created"], self._rule.link(row), former)
+        link = self.named(key.account, row)
+        return Customer(key, row["subscription"], row["created"], link, former)
 
 
 def _columns(keys: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:

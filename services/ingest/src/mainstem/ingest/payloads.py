@@ -3,11 +3,14 @@
 from collections.abc import Mapping, Sequence
 
 from mainstem.common.hints import HINT
-from mainstem.ingest.inbox import Event, Failure, Queue
+from mainstem.ingest.accounts import Mode
+from mainstem.ingest.inbox import Event, Failure
 from mainstem.ingest.providers.protocol import Version
 from mainstem.ingest.providers.stripe_bare import bare_snapshot, is_bare
 from mainstem.ingest.providers.stripe_events import RANK, kind_of, rank, read_signed, read_snapshot
 from mainstem.ingest.readings import Cause, Change, Reading, bare_revision, explain, signed_revision
+from mainstem.ingest.sides import split_by_side
+from mainstem.ingest.turns import Queue
 
 BATCH = 200
 
@@ -18,7 +21,7 @@ class PayloadSource:
     limit = BATCH
 
     def __init__(self, provider: str, epochs: Mapping[str, int]) -> None:
-        self.queue = Queue(provider, epochs.keys())
+        self.queue = Queue(provider, epochs.keys(), Mode.PAYLOAD)
         self._epochs = epochs
 
     def room(self, _account: str) -> int:
@@ -31,8 +34,9 @@ class PayloadSource:
 
     async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
         """Return what the events say, and which of them cannot be read."""
-        readings, failures = [], []
-        for event in events:
+        readings = []
+        ours, failures = split_by_side(events, lambda event: event.side)
+        for event in ours:
             try:
                 readings.append(self._read(event))
             except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other event's way
@@ -45,17 +49,20 @@ class PayloadSource:
             return Reading(event, (), None)
         return self._read_bare(event) if is_bare(event.type) else self._read_signed(event)
 
+    def _epoch(self, event: Event) -> int:
+        return self._epochs.get(event.account, event.epoch)
+
     def _read_bare(self, event: Event) -> Reading:
         """Read an object that came alone: its time is that of its recording, its key its turn."""
         snapshot = bare_snapshot(event.body)
         # Padded to the longest number there is, so that text compares as numbers do.
-        version = Version(self._epochs[event.account], event.recorded_at, RANK, f"{event.id:019d}")
+        version = Version(self._epoch(event), event.recorded_at, RANK, f"{event.id:019d}")
         revision = bare_revision(event, snapshot)
         return Reading(event, (revision,), Change(event.account, version, snapshot, Cause.BARE))
 
     def _read_signed(self, event: Event) -> Reading:
         kind_of(event.type)
         signed = read_signed(event.body)
-        version = Version(self._epochs[event.account], signed.created, rank(event.type), event.event_id)
+        version = Version(self._epoch(event), signed.created, rank(event.type), event.event_id)
         change = Change(event.account, version, read_snapshot(event.type, signed.body), Cause.EVENT)
         return Reading(event, (signed_revision(event, signed.body, signed.created),), change)

@@ -19,8 +19,9 @@ from mainstem.common.faults import is_away, is_data_error
 from mainstem.common.lease import Lease, LeaseLostError
 from mainstem.ingest import inbox
 from mainstem.ingest.commit import Commit, MovedError, Written
-from mainstem.ingest.inbox import Event, Failure, Queue
+from mainstem.ingest.inbox import Event, Failure
 from mainstem.ingest.readings import Reading, explain
+from mainstem.ingest.turns import Queue
 
 LEASE_SECONDS = 60.0
 SUSPECT_SECONDS = 1.0

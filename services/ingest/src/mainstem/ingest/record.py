@@ -6,7 +6,7 @@ that comes alone is stored at once.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -42,8 +42,15 @@ class _Waiting:
 class Recorder:
     """Stores events; `record` returns when its event is committed."""
 
-    def __init__(self, database: Statements, clock: Clock, wake: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        database: Statements,
+        clock: Clock,
+        wake: Callable[[], None],
+        configured: Collection[str] = (),
+    ) -> None:
         self._database = database
+        self._configured = configured
         self._clock = clock
         self._wake = wake
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue()
@@ -117,15 +124,18 @@ class Recorder:
         """Store the events; return how many there are to work on."""
         with telemetry.span_for("record", (event.traceparent for event in events), events=len(events)):
             async with self._database.statement() as connection:
-                return await insert(connection, events, self._clock.now())
+                return await insert(connection, events, self._clock.now(), self._configured)
 
 
 @asynccontextmanager
 async def open_recorder(
-    database: Statements, clock: Clock, wake: Callable[[], None]
+    database: Statements, clock: Clock, wake: Callable[[], None], configured: Collection[str] = ()
 ) -> AsyncIterator[Recorder]:
-    """Run a recorder; `wake` is called after each commit that left something to do."""
-    recorder = Recorder(database, clock, wake)
+    """Run a recorder; `wake` is called after each commit that left something to do.
+
+    `configured` names the accounts that have settings; an event of any other one is a connected account's.
+    """
+    recorder = Recorder(database, clock, wake, configured)
     writer = asyncio.create_task(recorder.run(), name="recorder")
     try:
         yield recorder

@@ -9,9 +9,10 @@ from pydantic import SecretStr
 
 from mainstem.common import owner
 from mainstem.common.settings import ServiceSettings, SettingsError, env
+from mainstem.ingest.tenants import ACCOUNT_ID, SIDE_NAMES, key_livemode
 
 DEFAULT_ACCOUNT = "default"
-ACCOUNT_KEYS = {"api_key", "webhook_secrets"}
+ACCOUNT_KEYS = {"api_key", "livemode", "provider_id", "webhook_secrets"}
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -30,8 +31,26 @@ class Settings(ServiceSettings):
     )
     stripe_accounts_file: Path | None = env(
         "MAINSTEM_STRIPE_ACCOUNTS_FILE",
-        "Further accounts: TOML with `[accounts.<name>]`, `webhook_secrets` and, for fetch mode, `api_key`.",
+        "Further accounts: TOML with `[accounts.<name>]`, `webhook_secrets` and, for fetch mode, `api_key`;"
+        " optional `provider_id` (`acct_…`) and `livemode` (true or false).",
         default=None,
+    )
+    stripe_account_id: str | None = env(
+        "MAINSTEM_STRIPE_ACCOUNT_ID",
+        "Id at Stripe (`acct_…`) of the account `default`: events that name it are its own.",
+        default=None,
+        pattern=f"^{ACCOUNT_ID.pattern}$",
+    )
+    stripe_livemode: bool | None = env(
+        "MAINSTEM_STRIPE_LIVEMODE",
+        "Side of the account `default`, where its key does not show it: `true` for live, `false` for test."
+        " Without either, the first signed event decides. Events of the other side become dead letters.",
+        default=None,
+    )
+    connected_owners: bool = env(
+        "MAINSTEM_CONNECTED_OWNERS",
+        "Whether customers of connected accounts name owners too. A connected merchant can name any owner.",
+        default=False,
     )
     stripe_api_base: str = env(
         "MAINSTEM_STRIPE_API_BASE", "Any server that speaks Stripe's API.", default="https://api.stripe.com"
@@ -63,6 +82,9 @@ class Settings(ServiceSettings):
         base = urlsplit(self.stripe_api_base)
         if base.scheme != "https" and base.hostname not in LOOPBACK:
             problems.append("MAINSTEM_STRIPE_API_BASE would carry the API key in clear; use https")
+        key = self.stripe_api_key.get_secret_value() if self.stripe_api_key else ""
+        if problem := _other_side(key, self.stripe_livemode):
+            problems.append(f"STRIPE_API_KEY {problem} MAINSTEM_STRIPE_LIVEMODE; correct one of them")
         return problems
 
     def secrets(self) -> tuple[str, ...]:
@@ -115,4 +137,30 @@ def _account_problems(name: str, account: Any) -> list[str]:
         problems.append(f"`{name}` needs a list of webhook_secrets")
     if not isinstance(account.get("api_key", ""), str):
         problems.append(f"the api_key of `{name}` is no text")
+    return problems + _tenant_problems(name, account)
+
+
+def _tenant_problems(name: str, account: dict[str, Any]) -> list[str]:
+    """Return what is wrong with an account's id and side."""
+    problems = []
+    given = account.get("provider_id")
+    if given is not None and not (isinstance(given, str) and ACCOUNT_ID.fullmatch(given)):
+        problems.append(f"the provider_id of `{name}` is no account's id: it is not `acct_…`")
+    if given is not None and ACCOUNT_ID.fullmatch(name) and given != name:
+        problems.append(
+            f"`{name}` is an account's id, and its provider_id another one; leave one of them out"
+        )
+    livemode = account.get("livemode")
+    if livemode is not None and not isinstance(livemode, bool):
+        problems.append(f"the livemode of `{name}` is neither true nor false")
+    elif problem := _other_side(str(account.get("api_key", "")), livemode):
+        problems.append(f"the api_key of `{name}` {problem} livemode; correct one of them")
     return problems
+
+
+def _other_side(api_key: str, livemode: bool | None) -> str | None:
+    """Return in which way a key and a configured side contradict each other, None if they do not."""
+    of_key = key_livemode(api_key)
+    if None in (of_key, livemode) or of_key is livemode:
+        return None
+    return f"opens the {SIDE_NAMES[of_key is True]} side, unlike its"

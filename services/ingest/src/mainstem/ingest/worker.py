@@ -46,7 +46,8 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
     ):
         await require_schema(pool)
         async with _open_sources(pool, settings) as sources:
-            commit = Commit(PROVIDER, Owners(PROVIDER, rule(settings.owner_link)))
+            accounts = None if settings.connected_owners else stripe_accounts(settings).keys()
+            commit = Commit(PROVIDER, Owners(PROVIDER, rule(settings.owner_link), accounts))
             terms = Terms(settings.instance, settings.failures_to_dead)
             wake_sync = partial(waker.wake, "sync")
             running: list[DrainLoop] = []

@@ -46,7 +46,8 @@ class Envelope:
     """What the door reads of an event: enough to store it once and to find its object.
 
     `is_known` says whether events of this type are worked on. `problem` says why this one cannot be, although
-    it should: such an event is laid aside at once.
+    it should: such an event is laid aside at once. `owner_id` is the provider's id of the account that the
+    event is about, None for the account at whose endpoint it came in.
     """
 
     event_id: str
@@ -58,6 +59,7 @@ class Envelope:
     livemode: bool | None
     is_known: bool
     problem: str | None = None
+    owner_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,4 +122,8 @@ class Reader(Protocol):
             FetchError: not now.
             RestrictedError: the key may not read it.
         """
+        ...
+
+    def connected(self, account_id: str) -> "Reader":
+        """Return a reader of a connected account, with the same key and the same connections."""
         ...

@@ -8,8 +8,9 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from copy import copy
 from functools import partial
-from typing import Any
+from typing import Any, Self
 from urllib.parse import quote
 
 import msgspec
@@ -26,6 +27,7 @@ from mainstem.ingest.providers.stripe_answers import (
     read_object,
     read_page,
 )
+from mainstem.ingest.tenants import key_livemode
 
 PROVIDER = "stripe"
 API_VERSION = "2026-10-28.endive"
@@ -51,8 +53,6 @@ LISTS = {
     "invoice": ("lines", "/v1/invoices/{}/lines?"),
 }
 """Which nested list an object has, and where the whole of it is read."""
-
-LIVEMODES = {"sk_live_": True, "rk_live_": True, "sk_test_": False, "rk_test_": False}
 
 
 def verify(body: bytes, header: str | None, secrets: Sequence[str]) -> None:
@@ -89,7 +89,8 @@ class StripeReader:
 
     def __init__(self, api_key: str, api_base: str, http: stripe.HTTPXClient, seconds: float) -> None:
         self._seconds = seconds
-        self._key_prefix = api_key[:8]
+        self._livemode = key_livemode(api_key)
+        self._options: dict[str, str] = {}
         self._client = stripe.StripeClient(
             api_key,
             stripe_version=API_VERSION,
@@ -101,7 +102,16 @@ class StripeReader:
     @property
     def livemode(self) -> bool | None:
         """Which side of the account the key opens; None if it does not tell."""
-        return LIVEMODES.get(self._key_prefix)
+        return self._livemode
+
+    def connected(self, account_id: str) -> Self:
+        """Return a reader of a connected account: the same client, with Stripe's header for the account.
+
+        Source: https://docs.stripe.com/connect/authentication
+        """
+        reader = copy(self)
+        reader._options = {"stripe_account": account_id}  # noqa: SLF001 -- a copy of this very object
+        return reader
 
     async def fetch(self, object_type: str, object_id: str) -> bytes | None:
         """Return an object's bytes with its nested lists read to their end.
@@ -153,7 +163,7 @@ class StripeReader:
             FetchError: no answer, or none that the SDK can read.
         """
         try:
-            answer = await self._client.raw_request_async("get", path)
+            answer = await self._client.raw_request_async("get", path, **self._options)
         except stripe.StripeError as error:
             if error.http_status is None:
                 raise FetchError(f"Stripe did not answer: {type(error).__name__}") from None

@@ -9,6 +9,7 @@ import msgspec
 from mainstem.common.errors import BadRequestError
 from mainstem.common.texts import UNSTORABLE, check, check_length
 from mainstem.ingest.providers.protocol import Envelope, PayloadError, Signed, Snapshot
+from mainstem.ingest.providers.stripe_owner import read_owner
 from mainstem.ingest.providers.stripe_rows import snapshot
 from mainstem.ingest.providers.stripe_shapes import END_OF_TIME, Seconds
 from mainstem.ingest.providers.stripe_thin import FIX, is_thin, read_thin
@@ -56,7 +57,9 @@ class _Event(msgspec.Struct):
     created: int | None = None
     livemode: bool | None = None
     api_version: str | None = None
-    account: str | None = None
+    account: Any = None
+    context: Any = None
+    user_id: Any = None
 
 
 class _SignedData(msgspec.Struct):
@@ -69,6 +72,7 @@ class _Signed(msgspec.Struct):
 
 
 _read_event = msgspec.json.Decoder(_Event).decode
+_read_object = msgspec.json.Decoder(_Object).decode
 _read_signed = msgspec.json.Decoder(_Signed).decode
 
 
@@ -77,7 +81,7 @@ def read_envelope(body: bytes) -> Envelope:
 
     Raises:
         BadRequestError: it is not a JSON object with an id and a type, or one of the texts that it is
-            stored by is too long, or holds a NUL.
+            stored by is too long, or holds a NUL, or what it names as its account is no account's id.
     """
     try:
         event = _read_event(body)
@@ -89,7 +93,7 @@ def read_envelope(body: bytes) -> Envelope:
     if not event.id or not event.type:
         raise BadRequestError("the event has no id, or no type")
     about = event.data.object
-    check(event_id=event.id, type=event.type, account=event.account)
+    check(event_id=event.id, type=event.type)
     check(object_id=about.id, object_type=about.object)
     check_length(api_version=event.api_version)
     return _envelope(event)
@@ -142,6 +146,21 @@ def check_workable(event_type: str, object_type: str | None, object_id: str | No
         raise PayloadError(NO_ID)
 
 
+def demand_kind(event_type: str, body: bytes) -> None:
+    """Pass if an event's object is of the kind that the event's type announces.
+
+    Raises:
+        PayloadError: it is of another kind, or of none.
+    """
+    announced = KINDS[_family(event_type)]
+    try:
+        kind = _read_object(body).object
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise PayloadError(f"{announced}: {error}") from None
+    if kind != announced:
+        raise PayloadError(f"a {announced} was announced, something else came")
+
+
 def rank(event_type: str) -> int:
     """Return how late an event of this type is among those of its second."""
     verb = event_type.rpartition(".")[2]
@@ -174,6 +193,7 @@ def _envelope(event: _Event) -> Envelope:
         livemode=event.livemode,
         is_known=family is not None and event.type != NO_OBJECT,
         problem=NO_ID if _lacks_object(event.type, family, object_id) else None,
+        owner_id=read_owner(event.context, event.account, event.user_id),
     )
 
 
@@ -201,7 +221,9 @@ def _read_oddity(body: bytes) -> _Event:
         created=_typed(event, "created", int),
         livemode=_typed(event, "livemode", bool),
         api_version=_typed(event, "api_version", str),
-        account=_typed(event, "account", str),
+        account=event.get("account"),
+        context=event.get("context"),
+        user_id=event.get("user_id"),
     )
 
 

@@ -6,11 +6,13 @@ Source: https://docs.stripe.com/event-destinations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
 import msgspec
 
 from mainstem.common.texts import check
 from mainstem.ingest.providers.protocol import Envelope
+from mainstem.ingest.providers.stripe_owner import read_owner
 
 OBJECT = "v2.core.event"
 FIX = (
@@ -39,6 +41,7 @@ class _Thin(msgspec.Struct):
     related_object: _Related | None = None
     created: str | None = None
     livemode: bool | None = None
+    context: Any = None
 
 
 _read = msgspec.json.Decoder(_Thin).decode
@@ -64,7 +67,8 @@ def read_thin(body: bytes, kinds: Mapping[str, str]) -> Envelope | None:
     if event.object != OBJECT or not event.id or not is_thin(event.type):
         return None
     about = event.related_object or _Related()
-    check(event_id=event.id, type=event.type, object_id=about.id, object_type=about.type)
+    check(event_id=event.id, type=event.type)
+    check(object_id=about.id, object_type=about.type)
     return Envelope(
         event_id=event.id,
         type=event.type,
@@ -74,6 +78,7 @@ def read_thin(body: bytes, kinds: Mapping[str, str]) -> Envelope | None:
         api_version=None,
         livemode=event.livemode,
         is_known=False,
+        owner_id=read_owner(event.context, None),
         problem=_problem(event.type, about, kinds),
     )
 
