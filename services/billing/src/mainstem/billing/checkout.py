@@ -115,11 +115,12 @@ class Checkout:
         async with self._database.transaction() as connection:
             bills = await mirror.list_unpaid(connection, account.customer)
             subscriptions = await mirror.list_subscriptions(connection, account.customer)
+            statuses = await mirror.list_statuses(connection, account.owner)
         now = self._clock.now()
         debts = [debt for bill in bills if (debt := find_debt(bill, now)) is not None]
         if debts:
             raise PaymentRequiredError(OVERDUE, debts=[_shown(debt) for debt in debts])
-        if any(is_active(one.status) for one in subscriptions):
+        if any(map(is_active, [*statuses, *(one.status for one in subscriptions)])):
             raise ConflictError(HAS_ONE)
 
     async def _reuse(self, one: Reservation, price: Price) -> str | None:

@@ -7,6 +7,7 @@ from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.debts import Bill
 from mainstem.billing.policies import is_cancelable
 from mainstem.common.database import Connection
+from mainstem.common.owner import Link
 
 SUBSCRIPTIONS = """
 SELECT subscription.id, subscription.status, subscription.trial_end, subscription.cancel_at,
@@ -22,6 +23,17 @@ LEFT JOIN LATERAL (
 WHERE subscription.account = $1 AND subscription.customer = $2 AND NOT subscription.deleted
 ORDER BY subscription.created, subscription.id
 """
+
+OWNED = """
+SELECT subscription.status FROM subscription.v1_owner AS owner
+CROSS JOIN LATERAL (
+  SELECT status FROM stripe.v1_subscription
+  WHERE account = owner.account AND customer = owner.customer AND NOT deleted OFFSET 0
+) AS subscription
+WHERE owner.provider = 'stripe' AND owner.account = $1 AND owner.kind = $2 AND owner.value = $3
+  AND NOT owner.deleted
+"""
+"""`OFFSET 0` holds the planner to look up each customer's subscriptions by its key."""
 
 STATUS = "SELECT status FROM stripe.v1_subscription WHERE account = $1 AND id = $2 AND NOT deleted"
 
@@ -62,6 +74,14 @@ async def list_subscriptions(connection: Connection, customer: str | None) -> li
         return []
     rows = await connection.fetch(SUBSCRIPTIONS, PROVIDER_ACCOUNT, customer)
     return [Subscription(**dict(row)) for row in rows]
+
+
+async def list_statuses(connection: Connection, owner: Link) -> list[str | None]:
+    """Return the statuses of the subscriptions of all customers that Stripe has for an owner.
+
+    An application, or a person at Stripe's dashboard, may have made customers beside the account's own.
+    """
+    return [row["status"] for row in await connection.fetch(OWNED, PROVIDER_ACCOUNT, *owner)]
 
 
 async def find_status(connection: Connection, subscription: str) -> str | None:
