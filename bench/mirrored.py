@@ -5,6 +5,8 @@ from datetime import UTC, datetime
 from bodies import PRODUCTS, START
 
 from mainstem.common.database import Connection
+from mainstem.ingest.rules.sets import MAINSTEM
+from mainstem.ingest.rules.storage import initialise
 
 EMPTY = """
 TRUNCATE stripe.customer, stripe.subscription, stripe.subscription_item, stripe.revision, subscription.owner,
@@ -47,10 +49,10 @@ FROM generate_series(1, {last}) AS n;
 INSERT INTO subscription.product_subscription (owner_kind, owner_value, payment_service, account, product_id,
   customer, subscription_id, item_id, segment, changed, sub_count, price_id, currency, amount, "interval",
   interval_count, status, created, start, current_period_start, current_period_end, cancel_at_period_end,
-  derived_at)
+  rules, derived_at)
 SELECT 'fxa_id', 'owner-' || n, 'stripe', 'default', 'prod_' || n % {products}, 'cus_' || n, 'sub_' || n,
   'si_' || n, 'active', $1, 1, 'price_' || n % {products}, 'usd', 999, 'month', 1, 'active', $1, $1, $1,
-  $1::timestamptz + interval '30 days', false, $1
+  $1::timestamptz + interval '30 days', false, 'mainstem', $1
 FROM generate_series(1, {last}) AS n
 """
 
@@ -62,5 +64,8 @@ async def mirror_subscriptions(connection: Connection, number: int, *, further: 
     script = MIRRORED.format(products=PRODUCTS, last=number, further=further)
     for statement in script.split(";\n"):
         await connection.execute(statement, began)
+    # Everything above is as the rules would have it, so that no worker begins with a walk over it.
+    await initialise(connection, MAINSTEM, began)
+    await connection.execute("UPDATE subscription.rule_activation SET completed_at = activated_at")
     await connection.execute("VACUUM ANALYZE")
     await connection.execute("CHECKPOINT")

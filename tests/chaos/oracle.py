@@ -143,32 +143,57 @@ _NESTED = {
 
 
 def products(holdings: Holdings) -> Rows:
-    """Return the product subscriptions by owner and product, from Stripe's objects as they are in the end."""
-    holders: dict[str, Json] = {}
-    for customer in [*holdings.all("customer").values(), *holdings.deleted_customers().values()]:
-        link = customer["description"]
-        if link and _age(customer) > _age(holders.get(link)):
-            holders[link] = customer
-    owners = {customer["id"]: link for link, customer in holders.items()}
-    entries: defaultdict[tuple[str, str], list[tuple[Json, Json]]] = defaultdict(list)
+    """Return the product subscriptions by owner and product, from Stripe's objects as they are in the end.
+
+    By the rule set `mainstem`: all customers of an owner count, an attempt never paid does not.
+    """
+    deleted = holdings.deleted_customers()
+    links = {**holdings.all("customer"), **deleted}
+    entries: defaultdict[tuple[str, str], list[_Entry]] = defaultdict(list)
     for item in holdings.all("subscription_item").values():
         subscription = holdings.all("subscription")[item["subscription"]]
-        if subscription["customer"] in owners:
-            entries[owners[subscription["customer"]], item["price"]["product"]].append((subscription, item))
+        customer = subscription["customer"]
+        link = links[customer]["description"]
+        if link and subscription["status"] not in ATTEMPTS:
+            entries[link, item["price"]["product"]].append(_Entry(subscription, item, customer in deleted))
     return {f"{link} {product}": _product(link, product, found) for (link, product), found in entries.items()}
 
 
-def _age(customer: Json | None) -> tuple[int, str]:
-    return (-1, "") if customer is None else (customer["created"], customer["id"])
+ATTEMPTS = {"incomplete", "incomplete_expired"}
+HOLDING = {"active", "trialing", "past_due"}
 
 
-def _product(link: str, product: str, entries: Iterable[tuple[Json, Json]]) -> Json:
-    found = sorted(
-        entries, key=lambda one: (one[1]["current_period_end"], one[0]["created"], one[0]["id"], one[1]["id"])
-    )
-    subscription, item = found[-1]
+@dataclass(frozen=True)
+class _Entry:
+    """An item of a subscription; `is_over` if the customer is deleted."""
+
+    subscription: Json
+    item: Json
+    is_over: bool
+
+    @property
+    def holds(self) -> bool:
+        """Whether the owner has the product by it."""
+        return not self.is_over and self.subscription["status"] in HOLDING
+
+    @property
+    def ends(self) -> bool:
+        """Whether an end is set."""
+        return bool(self.subscription["cancel_at"] or self.subscription["cancel_at_period_end"])
+
+    @property
+    def age(self) -> tuple[bool, int, int, str, str]:
+        """What decides which entry is the latest."""
+        one, item = self.subscription, self.item
+        return self.holds, item["current_period_end"], one["created"], one["id"], item["id"]
+
+
+def _product(link: str, product: str, entries: Sequence[_Entry]) -> Json:
+    latest = max(entries, key=lambda one: one.age)
+    subscription, item = latest.subscription, latest.item
     price = item["price"]
-    segment, changed = _segment(subscription, len(found))
+    count = len({one.subscription["id"] for one in entries})
+    segment, changed = _segment(latest, count)
     return {
         "owner_kind": "fxa_id",
         "owner_value": link,
@@ -180,7 +205,7 @@ def _product(link: str, product: str, entries: Iterable[tuple[Json, Json]]) -> J
         "item_id": item["id"],
         "segment": segment,
         "changed": _time(changed),
-        "sub_count": len(found),
+        "sub_count": count,
         "price_id": price["id"],
         "currency": price["currency"],
         "amount": price["unit_amount"],
@@ -192,20 +217,21 @@ def _product(link: str, product: str, entries: Iterable[tuple[Json, Json]]) -> J
         "current_period_start": _time(item["current_period_start"]),
         "current_period_end": _time(item["current_period_end"]),
         "canceled_at": _time(subscription["canceled_at"]),
-        "cancel_at_period_end": subscription["cancel_at_period_end"],
+        "cancel_at_period_end": latest.ends,
+        "rules": "mainstem",
         "ended_at": _time(subscription["ended_at"]),
     }
 
 
-def _segment(subscription: Json, count: int) -> tuple[str, int]:
-    again = "re-" if count > 1 else ""
-    if subscription["status"] == "canceled":
-        return f"{again}canceled", subscription["ended_at"]
-    if subscription["status"] != "active":
-        return "other", subscription["created"]
-    if subscription["canceled_at"]:
-        return f"{again}cancelling", subscription["canceled_at"]
-    return f"{again}active", subscription["start_date"]
+def _segment(latest: _Entry, count: int) -> tuple[str, int]:
+    one, again = latest.subscription, "re-" if count > 1 else ""
+    if latest.holds and latest.ends:
+        return f"{again}cancelling", one["canceled_at"] or one["start_date"]
+    if latest.holds:
+        return f"{again}active", one["start_date"]
+    if latest.is_over or one["status"] == "canceled":
+        return f"{again}canceled", one["ended_at"] or one["canceled_at"] or one["created"]
+    return "other", one["created"]
 
 
 def contacts(people: Iterable[Person]) -> Rows:

@@ -28,7 +28,13 @@ def customer(given: str, link: str | None, created: int = 1) -> dict[str, object
 
 
 def subscription(given: str, payer: str, **more: object) -> dict[str, object]:
-    facts = {"status": "active", "canceled_at": None, "ended_at": None, "cancel_at_period_end": False}
+    facts = {
+        "status": "active",
+        "cancel_at": None,
+        "canceled_at": None,
+        "ended_at": None,
+        "cancel_at_period_end": False,
+    }
     return {"id": given, "customer": payer, "created": 5, "start_date": 6, **facts, **more}
 
 
@@ -68,35 +74,43 @@ def test_every_worker_is_killed_in_ten_minutes() -> None:
     assert killed >= set(ALL_WORKERS)
 
 
-def test_the_later_of_two_customers_holds_what_both_are_linked_to() -> None:
+def test_two_customers_with_one_link_count_together() -> None:
     held = holdings(
         customer=[customer("cus_1", "fxa", 1), customer("cus_2", "fxa", 2)],
         subscription=[subscription("sub_1", "cus_1"), subscription("sub_2", "cus_2")],
         subscription_item=[item("si_1", "sub_1", 99), item("si_2", "sub_2", 50)],
     )
     (row,) = oracle.products(held).values()
-    assert (row["customer"], row["sub_count"], row["segment"]) == ("cus_2", 1, "active")
+    assert (row["customer"], row["sub_count"], row["segment"]) == ("cus_1", 2, "re-active")
 
 
-def test_a_deleted_customer_still_holds_what_it_had() -> None:
+@pytest.mark.parametrize("status", ["canceled", "active"])
+def test_what_a_deleted_customer_had_is_ended(status: str) -> None:
     held = holdings(
         events=({"type": "customer.deleted", "data": {"object": customer("cus_1", "fxa")}},),
         customer=[],
-        subscription=[subscription("sub_1", "cus_1", status="canceled", canceled_at=9, ended_at=9)],
+        subscription=[subscription("sub_1", "cus_1", status=status, canceled_at=9, ended_at=9)],
         subscription_item=[item("si_1", "sub_1", 99)],
     )
     (row,) = oracle.products(held).values()
     assert row["segment"] == "canceled"
 
 
-def test_who_has_a_product_twice_has_it_again_by_the_entry_that_ends_last() -> None:
+def test_who_has_a_product_twice_has_it_again_by_the_held_entry_that_ends_last() -> None:
     held = holdings(
         customer=[customer("cus_1", "fxa")],
-        subscription=[subscription("sub_1", "cus_1"), subscription("sub_2", "cus_1", canceled_at=8)],
-        subscription_item=[item("si_1", "sub_1", 50), item("si_2", "sub_2", 99)],
+        subscription=[
+            subscription("sub_1", "cus_1"),
+            subscription("sub_2", "cus_1", canceled_at=8, cancel_at=99),
+            subscription("sub_3", "cus_1", status="canceled", ended_at=8),
+            subscription("sub_4", "cus_1", status="incomplete_expired"),
+        ],
+        subscription_item=[
+            item(f"si_{n}", f"sub_{n}", end) for n, end in ((1, 50), (2, 99), (3, 200), (4, 300))
+        ],
     )
     (row,) = oracle.products(held).values()
-    assert (row["item_id"], row["sub_count"], row["segment"]) == ("si_2", 2, "re-cancelling")
+    assert (row["item_id"], row["sub_count"], row["segment"]) == ("si_2", 3, "re-cancelling")
 
 
 def test_acoustic_is_told_of_contacts_alone() -> None:

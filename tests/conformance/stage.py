@@ -25,8 +25,12 @@ POLL_SECONDS = 0.03
 BEFORE_DELIVERY = ("events_leased", "events_due", "events_waiting", "outbox_unsettled")
 DELIVERING = ("deliveries_leased", "deliveries_due")
 
-SETTINGS = {"STRIPE_API_KEY": "", "MAINSTEM_DELETE_VANISHED_PRODUCTS": "0"}
-"""How the services of a run differ: payloads are the truth, and as at CTMS nothing is deleted at Acoustic."""
+SETTINGS = {
+    "STRIPE_API_KEY": "",
+    "MAINSTEM_DELETE_VANISHED_PRODUCTS": "0",
+    "MAINSTEM_PRODUCT_RULES": "ctms-1.1.0",
+}
+"""Settings of a run's services, as at CTMS: payload mode, no deletions at Acoustic, its rule set."""
 
 PENDING = """
 SELECT contact_id, failures FROM contact.delivery

@@ -155,13 +155,13 @@ async def test_of_those_recorded_in_one_instant_the_later_in_turn_wins(ingest: I
     assert row["email"] == "11@example.com"
 
 
-async def test_a_bare_tombstone_keeps_the_fields_and_the_products(ingest: Ingest) -> None:
+async def test_a_bare_tombstone_keeps_the_fields_and_ends_the_products(ingest: Ingest) -> None:
     gone = {"id": "cus_1", "object": "customer", "deleted": True}
     await push(ingest, customer(), subscription(item()), gone)
     await ingest.work_off()
     (row,) = await ingest.table("customer")
     assert (row["deleted"], row["description"]) == (True, "fxa-1")
-    assert await ingest.segments() == {("fxa-1", "prod_1"): "active"}
+    assert await ingest.segments() == {("fxa-1", "prod_1"): "canceled"}
 
 
 async def test_each_push_is_a_revision_from_its_recording_on(ingest: Ingest) -> None:

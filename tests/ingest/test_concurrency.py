@@ -72,13 +72,25 @@ async def two_customers(ingest: Ingest) -> tuple[bytes, bytes]:
     )
 
 
-async def test_of_two_customers_that_take_one_link_at_once_the_greater_holds_it(ingest: Ingest) -> None:
+BOTH_PRODUCTS = {("fxa-1", "prod_1"): "active", ("fxa-1", "prod_2"): "active"}
+
+
+async def test_two_customers_that_take_one_link_at_once_count_together(ingest: Ingest) -> None:
     first, second = await two_customers(ingest)
     await at_once(ingest, first, second)
-    assert await ingest.segments() == {("fxa-1", "prod_2"): "active"}
+    assert await ingest.segments() == BOTH_PRODUCTS
 
 
-async def test_whichever_of_the_two_is_first(ingest: Ingest) -> None:
+async def test_two_customers_count_together_whichever_of_them_is_first(ingest: Ingest) -> None:
+    first, second = await two_customers(ingest)
+    await at_once(ingest, second, first)
+    assert await ingest.segments() == BOTH_PRODUCTS
+
+
+async def test_of_two_customers_that_take_one_link_at_once_the_greater_holds_it_at_ctms(
+    ingest: Ingest,
+) -> None:
+    await ingest.activate("ctms-1.1.0")
     first, second = await two_customers(ingest)
     await at_once(ingest, second, first)
     assert await ingest.segments() == {("fxa-1", "prod_2"): "active"}

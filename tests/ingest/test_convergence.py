@@ -77,7 +77,10 @@ async def expected(ingest: Ingest) -> End:
 def test_the_end_is_worth_comparing(expected: End) -> None:
     mirror, products = expected
     assert all(mirror[name] for name in mirror if name != "product")
-    assert {(row["product_id"], row["segment"]) for row in products} == {("prod_2", "active")}
+    assert {(row["product_id"], row["segment"]) for row in products} == {
+        ("prod_1", "canceled"),
+        ("prod_2", "active"),
+    }
 
 
 @settings(FEW, max_examples=20)

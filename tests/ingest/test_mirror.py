@@ -173,7 +173,11 @@ async def test_an_item_named_twice_in_one_payload_is_one_row(ingest: Ingest) -> 
     assert len(await ingest.table("subscription_item")) == 1
 
 
-async def test_a_deleted_customer_keeps_its_fields_and_its_products(ingest: Ingest) -> None:
+@pytest.mark.parametrize(("rules", "segment"), [("mainstem", "canceled"), ("ctms-1.1.0", "active")])
+async def test_a_deleted_customer_keeps_its_fields_and_its_products_are_ended_or_not_by_the_rules(
+    ingest: Ingest, rules: str, segment: str
+) -> None:
+    await ingest.activate(rules)
     await ingest.take(
         events.event("customer.created", events.customer()),
         created(events.subscription()),
@@ -182,7 +186,7 @@ async def test_a_deleted_customer_keeps_its_fields_and_its_products(ingest: Inge
     await ingest.take(events.event("customer.deleted", gone, at=START + 9))
     (row,) = await ingest.table("customer")
     assert (row["deleted"], row["description"]) == (True, "fxa-1")
-    assert await ingest.segments() == {("fxa-1", "prod_1"): "active"}
+    assert await ingest.segments() == {("fxa-1", "prod_1"): segment}
 
 
 async def test_a_tombstone_that_comes_first_is_not_overwritten(ingest: Ingest) -> None:

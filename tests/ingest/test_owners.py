@@ -63,7 +63,8 @@ async def test_a_customer_that_names_nobody_any_more_leaves_nothing(ingest: Inge
     assert await ingest.rows("SELECT * FROM subscription.owner") == []
 
 
-async def test_a_link_that_its_holder_gives_up_falls_to_the_next(ingest: Ingest) -> None:
+async def test_a_link_that_one_of_its_customers_gives_up_stays_with_the_others(ingest: Ingest) -> None:
+    await ingest.activate("ctms-1.1.0")
     other = events.item("si_2", of=events.price("price_2", product="prod_2"))
     await ingest.take(
         events.event("customer.created", events.customer("cus_1")),
@@ -74,14 +75,17 @@ async def test_a_link_that_its_holder_gives_up_falls_to_the_next(ingest: Ingest)
         ),
     )
     assert await ingest.segments() == {("fxa-1", "prod_2"): "active"}
+    await ingest.activate("mainstem")
+    assert await ingest.segments() == {("fxa-1", "prod_1"): "active", ("fxa-1", "prod_2"): "active"}
     leaves = events.customer("cus_2", owner="fxa-2", created=START + 1)
     await ingest.take(events.event("customer.updated", leaves, at=START + 5))
     assert await ingest.segments() == {("fxa-1", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
 
 
-async def test_of_two_customers_of_one_second_the_greater_id_by_code_point_holds_the_link(
+async def test_of_two_customers_of_one_second_the_greater_id_by_code_point_holds_the_link_at_ctms(
     ingest: Ingest,
 ) -> None:
+    await ingest.activate("ctms-1.1.0")
     for one, product in (("cus_a", "prod_a"), ("cus_B", "prod_b")):
         item = events.item(f"si_{one}", of=events.price(f"price_{one}", product=product))
         await ingest.take(

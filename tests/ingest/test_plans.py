@@ -7,7 +7,8 @@ import stripe_events as events
 from ingest_bench import Ingest
 from plans import touched
 
-from mainstem.ingest import owners, products
+from mainstem.ingest import owners
+from mainstem.ingest.rules import products, walk
 
 CUSTOMERS = 300
 ASKED = 50
@@ -19,6 +20,7 @@ SUBSCRIPTIONS = [f"sub_{number}" for number in range(ASKED)]
 
 STATEMENTS = {
     "entries": (products.ENTRIES, ("stripe", KINDS, VALUES)),
+    "owners of a walk": (walk.OWNERS, ("fxa_id", "fxa-1", ASKED)),
     "stored": (products.STORED, ("stripe", KINDS, VALUES)),
     "customers": (owners.FIND, ("stripe", ACCOUNTS, NAMED, ACCOUNTS, SUBSCRIPTIONS)),
 }

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -17,6 +18,8 @@ from serving import serving
 
 from mainstem.common.clock import SystemClock
 from mainstem.ingest.backlog import Backlog
+from mainstem.ingest.rules.sets import CTMS
+from mainstem.ingest.rules.storage import activate
 from mainstem.ingest.settings import Settings
 from mainstem.ingest.worker import build
 
@@ -67,6 +70,37 @@ async def test_an_account_with_a_key_is_fetched_and_its_epoch_stands(
         "last_error": "Stripe did not answer: APIConnectionError",
         "lease_token": None,
     }
+
+
+async def read_metrics(client: httpx.AsyncClient) -> str:
+    """Return the metrics, without the labels that OpenTelemetry adds."""
+    return re.sub(r'otel_scope_\w+="[^"]*",?', "", (await client.get("/metrics")).text).replace("{}", "")
+
+
+def is_measured(name: str, value: float, metrics: str) -> bool:
+    return f"{name} {float(value)}" in metrics
+
+
+async def test_worker_finishes_a_walk_that_was_interrupted_and_measures_it(
+    database: Database, ingest: Ingest
+) -> None:
+    await ingest.take(
+        events.event("customer.created", events.customer()),
+        events.event("customer.subscription.created", events.subscription(status="trialing")),
+    )
+    async with ingest.pool.transaction() as connection:
+        await activate(connection, CTMS, ingest.clock.now())
+    app = build(settings(database, product_rules="mainstem"))
+    async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
+        await until(
+            ingest,
+            "SELECT FROM subscription.rule_activation WHERE name <> 'mainstem' AND completed_at IS NOT NULL",
+        )
+        async with asyncio.timeout(10):
+            while not is_measured("mainstem_rules_walk_unfinished", 0, await read_metrics(client)):  # noqa: ASYNC110 -- over HTTP
+                await asyncio.sleep(0.05)
+        assert is_measured('mainstem_rules_active{rules="ctms-1.1.0"}', 1, await read_metrics(client))
+    assert await ingest.segments() == {("fxa-1", "prod_1"): "other"}
 
 
 async def test_the_age_of_the_oldest_event_is_measured(ingest: Ingest) -> None:

@@ -25,7 +25,8 @@ VIOLATIONS = {
     "billing": ("billing/settings.py", "import mainstem.billing.endpoints"),
     "gateway": ("gateway/keys.py", "import mainstem.gateway.endpoints"),
     "proxy": ("gateway/proxy/body.py", "import mainstem.gateway.proxy.watch"),
-    "rules": ("ingest/derive.py", "import asyncpg"),
+    "rules": ("ingest/rules/derive.py", "import asyncpg"),
+    "sets": ("ingest/rules/derive.py", "import mainstem.ingest.rules.sets"),
 }
 """By contract: a file, and an import that may not stand in it."""
 

@@ -48,7 +48,7 @@ SELECT
 DEAD = "SELECT count(*) FROM inbox.event WHERE status = 'dead'"
 
 KEPT_SCHEMAS = ("gateway", "mainstem", "public", "information_schema")
-KEPT_TABLES = ("inbox.account", "contact.slot")
+KEPT_TABLES = ("inbox.account", "contact.slot", "subscription.rule_activation")
 """Set up by the services when they start or by a migration, not by what flows."""
 
 FLOWING = """

@@ -14,6 +14,8 @@ events = App(name="events", help="Look at recorded events, and have them process
 app.command(events)
 accounts = App(name="accounts", help="Look at the providers' accounts, and let stopped ones go on.")
 app.command(accounts)
+rules = App(name="rules", help="Rule sets, by which product subscriptions are concluded: compare and switch.")
+app.command(rules)
 
 
 @app.command
@@ -102,14 +104,65 @@ def accept(name: str, provider_id: str | None = None, /) -> None:
     _print(asyncio.run(_in_transaction(accepted, PROVIDER, name, provider_id)))
 
 
+@rules.command(name="list")
+def list_rules() -> None:
+    """List the rule sets, one a line as JSON: name, digest, and since when one is active."""
+    from mainstem.ingest.rules.reports import list_sets  # noqa: PLC0415 -- see above
+
+    for described in asyncio.run(_in_transaction(list_sets)):
+        _print(described)
+
+
+@rules.command(name="compare")
+def compare_rules(name: str) -> None:
+    """Show what would change if a rule set were activated; nothing is written.
+
+    One line as JSON for each product of an owner that would change: its key, `change` (`gain`, `lose` or
+    `change`), and the columns that differ, `from` and `to`. The last line counts them.
+    Owners are identities of persons: the output is personal data.
+
+    Args:
+        name: name of the set, as `list` shows it.
+    """
+    from mainstem.ingest.rules.reports import report_comparison  # noqa: PLC0415 -- see above
+
+    asyncio.run(_with_database(report_comparison, name, _print))
+
+
+@rules.command(name="activate")
+def activate_rules(name: str) -> None:
+    """Switch to a rule set: compare, activate, and derive every owner again.
+
+    Prints the counts of the comparison, and at the end the counts of the switch. From the activation on
+    every event is processed by the new set. If the command is interrupted, run it again, or leave the rest
+    to the worker: both go on where it ended. Repeating it after the end changes nothing.
+
+    Args:
+        name: name of the set, as `list` shows it.
+    """
+    from mainstem.common.clock import open_clock  # noqa: PLC0415 -- see above
+    from mainstem.ingest.rules.reports import report_activation  # noqa: PLC0415 -- see above
+
+    clock = open_clock(Settings.from_environment().clock_file)
+    asyncio.run(_with_database(report_activation, clock, name, _print))
+
+
 async def _in_transaction(act: Any, *values: Any) -> Any:
+    async def transact(pool: Any) -> Any:
+        async with pool.transaction() as connection:
+            return await act(connection, *values)
+
+    return await _with_database(transact)
+
+
+async def _with_database(act: Any, *values: Any) -> Any:
     from mainstem.common.database import DATABASE_ERRORS, open_pool  # noqa: PLC0415 -- see above
     from mainstem.common.errors import UnavailableError  # noqa: PLC0415 -- see above
 
     url = Settings.from_environment().database_url.get_secret_value()
     try:
-        async with open_pool(url, name="ingest-command", size=1) as pool, pool.transaction() as connection:
-            return await act(connection, *values)
+        async with open_pool(url, name="ingest-command", size=1) as pool:
+            return await act(pool, *values)
     except DATABASE_ERRORS as error:
         raise UnavailableError(f"the database does not serve this: {type(error).__name__}") from error
 

@@ -14,8 +14,9 @@ from mainstem.ingest import inbox, mirror, revisions
 from mainstem.ingest.inbox import Event
 from mainstem.ingest.locks import Class, lock
 from mainstem.ingest.owners import Customer, CustomerKey, Owners
-from mainstem.ingest.products import rederive
 from mainstem.ingest.readings import Change, Reading
+from mainstem.ingest.rules.products import rederive
+from mainstem.ingest.rules.storage import read_active
 
 _Causes = dict[CustomerKey, Event]
 
@@ -46,14 +47,16 @@ class Commit:
         Raises:
             LeaseLostError: somebody else holds some of the events; the transaction must roll back.
             MovedError: it must roll back and may be tried again.
+            RulesUnusableError: this release cannot derive by the active rule set; it must roll back.
         """
+        rules = await read_active(connection)
         changes = [reading.change for reading in readings if reading.change is not None]
         customers = await self._lock_objects(connection, readings, changes)
         links = await self._lock_owners(connection, changes, customers)
         buried = await mirror.write(connection, changes)
         await revisions.write(connection, (one for reading in readings for one in reading.revisions), now)
         await self._owners.write(connection, _relinked(changes, customers))
-        changed = await rederive(connection, self._provider, links, now)
+        changed = await rederive(connection, self._provider, links, rules, now)
         causes = _causes(readings, customers)
         announced = [_announcement(link, links[link], causes) for link in sorted(changed)]
         told = await announce(connection, announced, now)

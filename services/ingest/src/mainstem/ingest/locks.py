@@ -1,6 +1,7 @@
-"""The order in which transactions wait for each other: advisory locks in two classes, each sorted (stop 4).
+"""The order in which transactions wait for each other: advisory locks in three classes, each sorted (stop 4).
 
-First every customer and root object of a batch, then every owner link involved. Whoever derives for an owner
+First the active rule set, shared by all who derive by it; a switch takes it alone.
+Then every customer and root object of a batch, then every owner link involved. Whoever derives for an owner
 holds its lock, so it sees everything that others have committed for that owner.
 """
 
@@ -10,14 +11,27 @@ from hashlib import blake2b
 
 from mainstem.common.database import Connection
 
+SHARE = "SELECT pg_advisory_xact_lock_shared($1, 0)"
+TAKE = "SELECT pg_advisory_xact_lock($1, 0)"
 LOCK = "SELECT pg_advisory_xact_lock($1, key) FROM unnest($2::integer[]) AS key"
 
 
 class Class(IntEnum):
     """The classes, in the order in which they are taken; the numbers are ours alone in this database."""
 
+    RULES = 71_000
     OBJECT = 71_001
     OWNER = 71_002
+
+
+async def share_rules(connection: Connection) -> None:
+    """Keep the active rule set from being switched until the transaction ends."""
+    await connection.execute(SHARE, int(Class.RULES))
+
+
+async def take_rules(connection: Connection) -> None:
+    """Wait for every transaction that derives, and keep new ones waiting until this one ends."""
+    await connection.execute(TAKE, int(Class.RULES))
 
 
 async def lock(connection: Connection, kind: Class, names: Iterable[tuple[str, ...]]) -> None:

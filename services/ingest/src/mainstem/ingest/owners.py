@@ -1,6 +1,6 @@
-"""Whose a provider's customer is: the link that one setting takes from its fields (stop 5).
+"""Owners of a provider's customers: the link that one setting takes from a customer's fields (stop 5).
 
-Of several customers with one link the greatest (created, id by code point) holds it.
+Several customers may have one link; which of them count is the active rule set's choice.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -21,6 +21,7 @@ from mainstem.ingest import inbox
 from mainstem.ingest.commit import Commit, MovedError, Written
 from mainstem.ingest.inbox import Event, Failure
 from mainstem.ingest.readings import Reading, explain
+from mainstem.ingest.rules.storage import RulesUnusableError
 from mainstem.ingest.turns import Queue
 
 LEASE_SECONDS = 60.0
@@ -33,7 +34,8 @@ ATTEMPTS = 4
 """How often a transaction is begun that Postgres ended for the sake of another one."""
 
 CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, MovedError)
-OUTSIDE = DATABASE_ERRORS
+OUTSIDE = (*DATABASE_ERRORS, RulesUnusableError)
+"""Errors that are no event's fault: events are given back and wait."""
 
 log = structlog.get_logger()
 _meter = telemetry.meter()
@@ -209,7 +211,7 @@ class Pipeline:
         except CONTENDED as error:
             return _failures(readings, error, is_own=False)
         except Exception as error:
-            if is_away(error):
+            if is_away(error) or isinstance(error, RulesUnusableError):
                 raise
             objects = _by_object(readings)
             if len(objects) == 1:

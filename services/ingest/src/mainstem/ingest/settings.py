@@ -2,7 +2,7 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import SecretStr
@@ -68,6 +68,12 @@ class Settings(ServiceSettings):
         " `customer.metadata.<key>:<kind>` or `customer.email:email`.",
         default=owner.DEFAULT,
         pattern=owner.PATTERN,
+    )
+    product_rules: Literal["mainstem", "ctms-1.1.0"] = env(
+        "MAINSTEM_PRODUCT_RULES",
+        "Rule set of a database in which none was ever activated; `mainstem ingest rules activate` switches"
+        " it afterwards, and this setting has no effect.",
+        default="mainstem",
     )
     failures_to_dead: int = env(
         "MAINSTEM_INGEST_FAILURES_TO_DEAD",

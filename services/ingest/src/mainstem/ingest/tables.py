@@ -93,6 +93,8 @@ SUBSCRIPTION = Table(
         "cancel_at_period_end": FLAG,
         "canceled_at": TIME,
         "ended_at": TIME,
+        "paused_at": TIME,
+        "paused_reason": TEXT,
         "metadata": JSON,
     },
     child=ChildTable(

@@ -8,7 +8,7 @@ from functools import partial
 from starlette.applications import Starlette
 
 from mainstem.common import telemetry
-from mainstem.common.clock import open_clock
+from mainstem.common.clock import Clock, open_clock
 from mainstem.common.database import Pool, open_pool
 from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
@@ -22,6 +22,9 @@ from mainstem.ingest.owners import Owners
 from mainstem.ingest.payloads import PayloadSource
 from mainstem.ingest.pipeline import LEASE_SECONDS, Pipeline, Source, Terms
 from mainstem.ingest.providers.stripe import PROVIDER, open_readers
+from mainstem.ingest.rules.sets import SETS
+from mainstem.ingest.rules.storage import initialise
+from mainstem.ingest.rules.walk import Walk
 from mainstem.ingest.settings import Settings
 
 SERVICE = "ingest"
@@ -45,6 +48,7 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
         open_waker(redis_url) as waker,
     ):
         await require_schema(pool)
+        await _initialise(pool, clock, settings.product_rules)
         async with _open_sources(pool, settings) as sources:
             accounts = None if settings.connected_owners else stripe_accounts(settings).keys()
             commit = Commit(PROVIDER, Owners(PROVIDER, rule(settings.owner_link), accounts))
@@ -71,7 +75,10 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
             async with (
                 _ended(pipelines.values()),
                 open_drains(
-                    SERVICE, redis_url, _drains(sources, pipelines, Backlog(pool, clock)), waker
+                    SERVICE,
+                    redis_url,
+                    _drains(sources, pipelines, Backlog(pool, clock), Walk(PROVIDER, pool, clock)),
+                    waker,
                 ) as loops,
             ):
                 running.extend(loops)
@@ -79,11 +86,17 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
                 yield {"identity": None, "checks": checks | dict(drain_checks(loops))}
 
 
+async def _initialise(pool: Pool, clock: Clock, name: str) -> None:
+    """Activate the rule set of this name unless one was activated before."""
+    async with pool.transaction() as connection:
+        await initialise(connection, SETS[name], clock.now())
+
+
 def _drains(
-    sources: Mapping[str, Source], pipelines: Mapping[str, Pipeline], backlog: Backlog
+    sources: Mapping[str, Source], pipelines: Mapping[str, Pipeline], backlog: Backlog, walk: Walk
 ) -> list[Drain]:
     """Return one drain a mode; a batch that is fetched does not keep the next claim waiting."""
-    drains = [Drain("backlog", backlog.work, 1)]
+    drains = [Drain("backlog", backlog.work, 1), Drain("rules", walk.work, walk.batch)]
     if isinstance(source := sources.get(Mode.FETCH), FetchSource):
         drains.append(Drain("accounts", source.identities.work, 1))
     if (payload := pipelines.get(Mode.PAYLOAD)) is not None:

@@ -43,6 +43,7 @@ READERS = {
     "stripe.v1_product": ("mainstem_billing",),
     "stripe.v1_subscription": ("mainstem_billing",),
     "stripe.v1_subscription_item": ("mainstem_billing",),
+    "subscription.v1_owner": ("mainstem_billing",),
     "subscription.v1_product_subscription": ("mainstem_sync", "mainstem_billing"),
 }
 """Views across schemas, and who reads them."""

@@ -66,7 +66,8 @@ class Price(Versioned, table=True):
 class Subscription(Versioned, table=True):
     """A customer's running agreement; its periods stand on its items, in both eras of Stripe's shapes.
 
-    `incomplete_items` says that not all items were seen.
+    `incomplete_items` says that not all items were seen. `paused_at` and `paused_reason` are
+    `status_details.paused.transitioned_at` and `status_details.paused.subscription.type`.
     Source: https://docs.stripe.com/api/subscriptions/object
     """
 
@@ -87,6 +88,8 @@ class Subscription(Versioned, table=True):
     cancel_at_period_end: bool | None = None
     canceled_at: datetime | None = None
     ended_at: datetime | None = None
+    paused_at: datetime | None = None
+    paused_reason: str | None = None
     metadata_: dict[str, Any] | None = json_field("metadata")
     incomplete_items: bool = False
 

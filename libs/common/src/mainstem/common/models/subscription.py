@@ -1,18 +1,18 @@
 """Schema `subscription`: our conclusions over all providers. Writer: ingest; readers take the `v1_` views."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import Index
 from sqlmodel import Field, SQLModel
 
-from mainstem.common.models.columns import ROOM, big_integer
+from mainstem.common.models.columns import ROOM, big_integer, json_field, sequence
 
 
 class Owner(SQLModel, table=True):
     """Whose a provider's customer is: the link that ingest computed when it last derived it.
 
-    `created` is the customer's, since of several customers with one link the greatest
-    (created, customer) holds it.
+    `created` is the customer's: a rule set may count only the newest of several customers with one link.
     """
 
     __tablename__ = "owner"
@@ -30,7 +30,7 @@ class ProductSubscription(SQLModel, table=True):
     """What one owner has of one product: one row a product, from the latest of its subscription items.
 
     The columns are those of the CTMS v1.1.0 product table; `subscription_id` and `item_id` say which
-    entry was the latest.
+    entry was the latest, `rules` names the rule set of the conclusion.
     """
 
     __tablename__ = "product_subscription"
@@ -60,4 +60,26 @@ class ProductSubscription(SQLModel, table=True):
     canceled_at: datetime | None = None
     cancel_at_period_end: bool | None = None
     ended_at: datetime | None = None
+    rules: str
     derived_at: datetime
+
+
+class RuleActivation(SQLModel, table=True):
+    """Activation of a rule set: the newest row is the active set, the others are its history.
+
+    `rules` is the set itself, so that every release derives by the same data; `digest` is its SHA-256.
+    After an activation a walk derives every owner again, in the order of (kind, value): `walked_kind` and
+    `walked_value` are the last owner that it reached, and `completed_at` is set when none is left.
+    """
+
+    __tablename__ = "rule_activation"
+    __table_args__ = {"schema": "subscription"}
+
+    id: int | None = sequence()
+    name: str
+    digest: str
+    rules: dict[str, Any] = json_field("rules", nullable=False)
+    activated_at: datetime
+    walked_kind: str | None = None
+    walked_value: str | None = None
+    completed_at: datetime | None = None

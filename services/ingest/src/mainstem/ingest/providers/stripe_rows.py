@@ -17,6 +17,7 @@ from mainstem.ingest.providers.stripe_shapes import (
     Line,
     LineDetails,
     LoneItem,
+    Paused,
     Price,
     Product,
     Ref,
@@ -109,6 +110,7 @@ def _price(one: Price, is_deleted: bool = False) -> Snapshot:
 
 
 def _subscription(one: Subscription, is_deleted: bool) -> Snapshot:
+    paused = (one.status_details and one.status_details.paused) or Paused()
     values = {
         "livemode": one.livemode,
         "created": _time(one.created),
@@ -126,6 +128,8 @@ def _subscription(one: Subscription, is_deleted: bool) -> Snapshot:
         "cancel_at_period_end": one.cancel_at_period_end,
         "canceled_at": _time(one.canceled_at),
         "ended_at": _time(one.ended_at),
+        "paused_at": _time(paused.transitioned_at),
+        "paused_reason": paused.subscription and paused.subscription.type,
         "metadata": _json(one.metadata),
     }
     rows = tuple(_item(item, one) for item in one.items.data)

@@ -118,6 +118,25 @@ class Items(msgspec.Struct):
     has_more: bool
 
 
+class PauseDetails(msgspec.Struct):
+    """Reason of a pause, such as `pause_requested` or `trial_end_without_payment_method`."""
+
+    type: Text | None = None
+
+
+class Paused(msgspec.Struct):
+    """Time and reason of a pause."""
+
+    transitioned_at: Seconds | None = None
+    subscription: PauseDetails | None = None
+
+
+class SubscriptionStatusDetails(msgspec.Struct):
+    """https://docs.stripe.com/changelog/endive/2026-09-30/pause-subscription."""
+
+    paused: Paused | None = None
+
+
 class Subscription(msgspec.Struct):
     """https://docs.stripe.com/api/subscriptions/object."""
 
@@ -141,6 +160,7 @@ class Subscription(msgspec.Struct):
     cancel_at: Seconds | None = None
     current_period_start: Seconds | None = None
     current_period_end: Seconds | None = None
+    status_details: SubscriptionStatusDetails | None = None
     metadata: Metadata | None = None
 
 
@@ -222,7 +242,7 @@ class Uncollectible(msgspec.Struct):
     reason: Text | None = None
 
 
-class StatusDetails(msgspec.Struct):
+class InvoiceStatusDetails(msgspec.Struct):
     """Present only on an uncollectible invoice, since 2026-09-30.endive.
 
     https://docs.stripe.com/changelog/endive/2026-09-30/invoice-uncollectible-status-detail
@@ -263,6 +283,6 @@ class Invoice(msgspec.Struct):
     number: Text | None = None
     period_start: Seconds | None = None
     period_end: Seconds | None = None
-    status_details: StatusDetails | None = None
+    status_details: InvoiceStatusDetails | None = None
     status_transitions: StatusTransitions | None = None
     metadata: Metadata | None = None

@@ -445,6 +445,8 @@ STATEMENTS = """
       cancel_at_period_end BOOLEAN,
       canceled_at TIMESTAMP WITH TIME ZONE,
       ended_at TIMESTAMP WITH TIME ZONE,
+      paused_at TIMESTAMP WITH TIME ZONE,
+      paused_reason VARCHAR,
       metadata JSONB,
       incomplete_items BOOLEAN NOT NULL,
       PRIMARY KEY (account, id)
@@ -504,9 +506,22 @@ STATEMENTS = """
       canceled_at TIMESTAMP WITH TIME ZONE,
       cancel_at_period_end BOOLEAN,
       ended_at TIMESTAMP WITH TIME ZONE,
+      rules VARCHAR NOT NULL,
       derived_at TIMESTAMP WITH TIME ZONE NOT NULL,
       PRIMARY KEY (owner_kind, owner_value, payment_service, account, product_id)
     ) WITH (fillfactor = 85);
+
+    CREATE TABLE subscription.rule_activation (
+      id BIGINT GENERATED ALWAYS AS IDENTITY,
+      name VARCHAR NOT NULL,
+      digest VARCHAR NOT NULL,
+      rules JSONB NOT NULL,
+      activated_at TIMESTAMP WITH TIME ZONE NOT NULL,
+      walked_kind VARCHAR,
+      walked_value VARCHAR,
+      completed_at TIMESTAMP WITH TIME ZONE,
+      PRIMARY KEY (id)
+    );
 
     -- Payloads are stored as they are: compressing them costs more than the space is worth.
     ALTER TABLE inbox.event ALTER COLUMN body SET STORAGE EXTERNAL;
@@ -536,6 +551,12 @@ STATEMENTS = """
         status_details_uncollectible_reason, status_transitions_finalized_at,
         status_transitions_marked_uncollectible_at
       FROM stripe.invoice;
+    CREATE VIEW subscription.v1_owner AS
+      SELECT owner.provider, owner.account, owner.customer, owner.kind, owner.value,
+        coalesce(customer.deleted, false) AS deleted
+      FROM subscription.owner
+      LEFT JOIN stripe.customer ON owner.provider = 'stripe' AND customer.account = owner.account
+        AND customer.id = owner.customer;
     CREATE VIEW subscription.v1_product_subscription AS SELECT * FROM subscription.product_subscription;
 
     CREATE TABLE mainstem.state (
