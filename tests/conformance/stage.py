@@ -2,21 +2,27 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import asyncpg
 import httpx
 from tests.conformance.case import CaseError
+from tests.conformance.ctms.records import Counts, Line, Log, read_metrics
+from tests.conformance.deliveries import Deliveries
 
 from mainstem.gateway.clients import add as add_client
 from mainstem.gateway.hashes import hash_secret
 from mainstem.gateway.routes import SCOPES
 from mainstem.sandbox.assembly import CLIENT
+from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.stack import Stack
+from mainstem.sync.settings import Settings as SyncSettings
 
 Json = Any
 
@@ -30,26 +36,51 @@ SETTINGS = {
     "MAINSTEM_DELETE_VANISHED_PRODUCTS": "0",
     "MAINSTEM_PRODUCT_RULES": "ctms-1.1.0",
 }
-"""Settings of a run's services, as at CTMS: payload mode, no deletions at Acoustic, its rule set."""
+"""Settings of CTMS's stage: payloads are the truth, nothing is deleted at Acoustic, CTMS's rules decide."""
 
-PENDING = """
-SELECT contact_id, failures FROM contact.delivery
-WHERE wanted > sent AND NOT (confirm_at IS NOT NULL AND failures = 0 AND due_at >= confirm_at)
-ORDER BY contact_id
-"""
-"""What is to be delivered, but for the confirmation of what was delivered after a lost answer."""
+
+SEEN_SECONDS = 3.0
+"""Longest wait for a log line of something that has ended."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """Deliveries of one window: calls that Acoustic got, log lines, metrics before and after."""
+
+    calls: Sequence[Mapping[str, Json]]
+    lines: Sequence[Line]
+    before: Counts
+    after: Counts
+    backlog: "Counter[str]"
 
 
 class Stage:
     """One stack, used by one case at a time."""
 
     def __init__(
-        self, stack: Stack, http: httpx.AsyncClient, tables: "asyncpg.Connection[asyncpg.Record]"
+        self,
+        launcher: Launcher,
+        stack: Stack,
+        http: httpx.AsyncClient,
+        tables: "asyncpg.Pool[asyncpg.Record]",
+        *,
+        settings: Mapping[str, str],
     ) -> None:
-        self._stack = stack
+        self._launcher = launcher
+        self.stack = stack
         self._http = http
+        self._settings = settings
         self.tables = tables
+        self.deliveries = Deliveries(tables, self.now)
         self._token = ""
+        self._requests = Log(Path(stack.logs, "gateway.log"))
+        self._deliveries = Log(Path(stack.logs, "sync-worker.log"))
+
+    @property
+    def acoustic_timeout(self) -> float:
+        """Seconds that sync waits for Acoustic's answer."""
+        default = SyncSettings.model_fields["acoustic_timeout_seconds"].default
+        return float(self._settings.get("CTMS_ACOUSTIC_TIMEOUT_S", default))
 
     async def empty(self) -> None:
         """Have everything as it was when the stack had started."""
@@ -62,11 +93,11 @@ class Stage:
 
     @property
     def _client_id(self) -> str:
-        return self._stack.clients[CLIENT].client_id
+        return self.stack.clients[CLIENT].client_id
 
     async def control(self, method: str, path: str, **more: Any) -> Json:
         """Ask the sandbox; return its answer, None where it has none."""
-        answer = await self._http.request(method, f"{self._stack.sandbox}/_sandbox{path}", **more)
+        answer = await self._http.request(method, f"{self.stack.sandbox}/_sandbox{path}", **more)
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
@@ -76,10 +107,10 @@ class Stage:
 
     async def token(self) -> str:
         """Return a token of the client that may do everything."""
-        client = self._stack.clients[CLIENT]
+        client = self.stack.clients[CLIENT]
         if not self._token:
             answer = await self._http.post(
-                f"{self._stack.gateway}/token",
+                f"{self.stack.gateway}/token",
                 data={"grant_type": "client_credentials"},
                 auth=(client.client_id, client.client_secret),
             )
@@ -88,19 +119,40 @@ class Stage:
 
     async def request(self, method: str, path: str, **more: Any) -> httpx.Response:
         """Send a request to the gateway."""
-        return await self._http.request(method, f"{self._stack.gateway}{path}", **more)
+        return await self._http.request(method, f"{self.stack.gateway}{path}", **more)
+
+    @property
+    def is_sending(self) -> bool:
+        """Whether deliveries are sent."""
+        return self._settings.get("CTMS_ACOUSTIC_INTEGRATION_FEATURE_FLAG") != "0"
+
+    async def process_started(self) -> float:
+        """Return when the worker's process started, by its own metrics."""
+        return (await self._metrics())["process_start_time_seconds", frozenset()]
+
+    async def lines_of(self, answer: httpx.Response) -> list[Line]:
+        """Return the gateway's log lines of a request that was answered."""
+        deadline = time.monotonic() + SEEN_SECONDS
+        found: list[Line] = []
+        while not any(line["event"] == "request.served" for line in found):
+            if time.monotonic() > deadline:
+                raise CaseError("the gateway logged nothing of a request that it answered")
+            name = answer.headers["x-request-id"]
+            found += [line for line in self._requests.lines() if line.get("request_id") == name]
+        return found
 
     async def add_clients(self, clients: Sequence[Mapping[str, Json]]) -> None:
         """Make API clients with the secrets that a case gives them."""
         for client in clients:
-            await add_client(
-                self.tables,
-                client["client_id"],
-                email="client@example.com",
-                secret_hash=hash_secret(client["secret"]),
-                scopes=list(SCOPES),
-                at=await self.now(),
-            )
+            async with self.tables.acquire() as connection:
+                await add_client(
+                    connection,
+                    client["client_id"],
+                    email="client@example.com",
+                    secret_hash=hash_secret(client["secret"]),
+                    scopes=list(SCOPES),
+                    at=await self.now(),
+                )
             enabled = client.get("enabled", True)
             await self.tables.execute(
                 "UPDATE gateway.api_client SET enabled = $2 WHERE client_id = $1",
@@ -126,48 +178,65 @@ class Stage:
                 raise CaseError(f"still outstanding after {PATIENCE_SECONDS:.0f} s: {left}")
             await asyncio.sleep(POLL_SECONDS)
 
-    async def pending(self) -> list[dict[str, Json]]:
-        """Return the contacts that are to be delivered, each with its failures."""
-        rows = await self.tables.fetch(PENDING)
-        return [{"email_id": str(row["contact_id"]), "retry": row["failures"]} for row in rows]
+    async def heartbeat(self) -> httpx.Response:
+        """Return sync's heartbeat."""
+        return await self._http.get(f"{self.stack.sync}/__heartbeat__")
 
-    async def forget_bases(self) -> None:
-        """Have each delivery that is to be made compared with nothing; this makes none due."""
-        await self.tables.execute("UPDATE contact.delivery SET base = NULL WHERE wanted > sent")
+    async def heartbeat_without_database(self) -> httpx.Response:
+        """Return sync's heartbeat while Postgres is down; return once every process can work again."""
+        await self._launcher.take_down("postgres")
+        try:
+            return await self.heartbeat()
+        finally:
+            await self._launcher.bring_up("postgres")
+            for base in (
+                *self.stack.workers.values(),
+                self.stack.sync,
+                self.stack.ingest,
+                self.stack.gateway,
+            ):
+                await self._ready(base)
 
-    async def make_retries_due(self) -> None:
-        """Have what failed tried again in the next window: CTMS waits for no more than its next cycle."""
-        await self.tables.execute(
-            "UPDATE contact.delivery SET due_at = least(due_at, $1) WHERE wanted > sent AND failures > 0",
-            await self.now(),
-        )
+    async def _ready(self, base: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while not (await self._http.get(f"{base}/__heartbeat__")).is_success:
+            if time.monotonic() > deadline:
+                raise CaseError("a process does not recover from a restart of Postgres")
+            await asyncio.sleep(POLL_SECONDS)
 
-    async def want(self, email_ids: Sequence[str]) -> None:
-        """Want of these contacts whatever differs from what was sent last."""
-        await self.tables.execute(
-            "UPDATE contact.delivery SET wanted = sent + 1, due_at = $2 WHERE contact_id = ANY($1::uuid[])",
-            [UUID(email_id) for email_id in email_ids],
-            await self.now(),
-        )
+    async def deliver(self, held: Collection[str] = ()) -> Window:
+        """Deliver what is due, once, but for the contacts that are held back."""
+        await self.deliveries.hold(held)
+        try:
+            return await self._deliver()
+        finally:
+            await self.deliveries.let_go(held)
 
-    async def want_in_full(self, email_ids: Sequence[str]) -> None:
-        """Want everything of these contacts sent now, and of nobody else anything."""
-        await self.tables.execute("UPDATE contact.delivery SET sent = wanted, confirm_at = NULL")
-        await self.tables.execute(
-            "UPDATE contact.delivery SET wanted = sent + 1, base = NULL, failures = 0, is_unknown = false,"
-            " due_at = $2 WHERE contact_id = ANY($1::uuid[])",
-            [UUID(email_id) for email_id in email_ids],
-            await self.now(),
-        )
-
-    async def deliver(self) -> list[dict[str, Json]]:
-        """Deliver what is due, once, and return the calls that Acoustic got meanwhile."""
-        before = await self._received()
-        last = before[-1]["number"] if before else 0
+    async def _deliver(self) -> Window:
+        last = max((one["number"] for one in await self._received()), default=0)
+        due, before = await self.deliveries.due(), await self._metrics()
+        self._deliveries.lines()
         await self.control("POST", "/deliveries/resume")
         await self.wait_until_none(*DELIVERING)
         await self.control("POST", "/deliveries/pause")
-        return [one for one in await self._received() if one["number"] > last and "rows" in one]
+        lines = await self._lines_about(due)
+        calls = [one for one in await self._received() if one["number"] > last and "rows" in one]
+        return Window(calls, lines, before, await self._metrics(), Counter())
+
+    async def _lines_about(self, contacts: Collection[str]) -> list[Line]:
+        """Return how deliveries ended by the worker's log, once each of these contacts is in it."""
+        deadline = time.monotonic() + SEEN_SECONDS
+        found: list[Line] = []
+        while True:
+            lines = self._deliveries.lines()
+            found += [line for line in lines if str(line.get("event", "")).startswith("delivery.")]
+            if {*contacts} <= {str(line.get("contact_id")) for line in found} or time.monotonic() > deadline:
+                return found
+            await asyncio.sleep(POLL_SECONDS)
+
+    async def _metrics(self) -> Counts:
+        answer = await self._http.get(f"{self.stack.workers['sync']}/metrics")
+        return read_metrics(answer.raise_for_status().text)
 
     async def _received(self) -> list[dict[str, Json]]:
         received: list[dict[str, Json]] = (await self.control("GET", "/acoustic/received"))["received"]
@@ -175,11 +244,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def open_stage(stack: Stack) -> AsyncIterator[Stage]:
-    """Open a stage on a stack that runs."""
-    tables = await asyncpg.connect(stack.database_url)
-    try:
-        async with httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http:
-            yield Stage(stack, http, tables)
-    finally:
-        await tables.close()
+async def open_stage(launcher: Launcher, settings: Mapping[str, str]) -> AsyncIterator[Stage]:
+    """Start a stack and open a stage on it; `settings` are those of its services beside a stack's own."""
+    # A pool: a connection would not survive a restart of Postgres.
+    async with (
+        launcher as stack,
+        asyncpg.create_pool(stack.database_url, min_size=0, max_size=2) as tables,
+        httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http,
+    ):
+        yield Stage(launcher, stack, http, tables, settings=settings)

@@ -70,6 +70,21 @@ async def test_a_lost_answer_closes_without_an_answer_after_acting(
     assert (await http.post("/almanac/act")).json() == {"acts": 2}
 
 
+async def test_late_answer_times_out_on_an_open_connection_after_acting(
+    http: httpx.AsyncClient, faults: Faults, almanac: Almanac
+) -> None:
+    faults.add(Fault("almanac", Kind.LATE_ANSWER, delay_seconds=0.5))
+    with pytest.raises(httpx.ReadTimeout):
+        await http.post("/almanac/act", timeout=0.2)
+    assert almanac.acts == 1
+    assert (await http.post("/almanac/act")).json() == {"acts": 2}
+
+
+async def test_late_answer_is_the_stand_ins_own(http: httpx.AsyncClient, faults: Faults) -> None:
+    faults.add(Fault("almanac", Kind.LATE_ANSWER, delay_seconds=0.01))
+    assert (await http.post("/almanac/act")).json() == {"acts": 1}
+
+
 async def test_a_replaced_answer_is_the_rules_after_acting(
     http: httpx.AsyncClient, faults: Faults, almanac: Almanac
 ) -> None:
@@ -149,6 +164,8 @@ def test_every_turn_is_used_once_and_in_the_order_given(turns: list[int]) -> Non
         ("stripe.webhook", Kind.STATUS, {}),
         ("stripe.webhook", Kind.LOSE_ANSWER, {}),
         ("stripe", Kind.DELAY, {}),
+        ("stripe", Kind.LATE_ANSWER, {}),
+        ("stripe.webhook", Kind.LATE_ANSWER, {"delay_seconds": 1}),
         ("stripe", Kind.DELAY, {"delay_seconds": float("nan")}),
         ("stripe", Kind.STATUS, {"delay_seconds": -1}),
         ("stripe", Kind.STATUS, {"status": 199}),

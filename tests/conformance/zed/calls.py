@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl
 
+from tests.conformance.deviations import ZED_PARAMETERS
+from tests.conformance.verdict import Notes
+
 Json = Any
 
 _LINE = re.compile(r"([A-Z]+) (/\S*)(?: (\{.*\}))?", re.DOTALL)
@@ -13,12 +16,14 @@ _END = re.compile(r"[,\]}]")
 _KEY = re.compile(r"([^\[]+)((?:\[[^\]]*\])*)")
 
 MORE = "..."
-"""Stands for whatever else is sent, which is never compared."""
+"""Stands for further parameters, which are not compared; a call without braces says nothing of any."""
+
+METHODS = frozenset({"GET", "POST", "DELETE", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True)
 class Call:
-    """One call: `answer` is what came back, of ours alone."""
+    """One call; `answer` is Stripe's, of our calls alone."""
 
     method: str
     path: str
@@ -33,10 +38,10 @@ def read(line: str) -> Call:
         ValueError: it stands for none.
     """
     match = _LINE.fullmatch(line.strip())
-    if match is None:
+    if match is None or match[1] not in METHODS:
         raise ValueError(f"no call: {line}")
     if match[3] is None:
-        return Call(match[1], match[2], {})
+        return Call(match[1], match[2], {MORE: True})
     value, rest = _value(match[3])
     if rest.strip() or not isinstance(value, dict):
         raise ValueError(f"no call: {line}")
@@ -58,24 +63,37 @@ def form(text: str) -> dict[str, Json]:
     return {name: _listed(value) for name, value in found.items()}
 
 
-def differ(expected: Sequence[Call], actual: Sequence[Call], names: Mapping[str, str]) -> str | None:
-    """Compare calls in order; of each what is expected of it. Return the first difference, or None.
+def differ(
+    expected: Sequence[Call], actual: Sequence[Call], names: Mapping[str, str], notes: Notes
+) -> str | None:
+    """Compare calls in order, all their parameters, and return the first difference, or None.
 
     Args:
         expected: of the case.
         actual: ours.
-        names: what the case's ids are called here.
+        names: our ids by the case's.
+        notes: takes the parameters that are sent beside the expected ones, as is documented.
     """
     theirs = [f"{call.method} {_named(call.path, names)}" for call in expected]
     ours = [f"{call.method} {call.path}" for call in actual]
     if theirs != ours:
         return f"calls to Stripe: {theirs} expected, {ours} found"
-    made = [str(call.answer.get("id")) for call in actual]
-    for wanted, call in zip(expected, actual, strict=True):
-        difference = _differs(wanted.params, call.params, names, made, wanted.path)
+    for number, (wanted, call) in enumerate(zip(expected, actual, strict=True)):
+        made = [str(one.answer.get("id")) for one in actual[:number]]
+        params = _without_more(wanted, call, notes)
+        difference = _differs(wanted.params, params, names, made, wanted.path)
         if difference is not None:
             return f"calls to Stripe: {difference}"
     return None
+
+
+def _without_more(wanted: Call, call: Call, notes: Notes) -> Mapping[str, Json]:
+    """Return our parameters without those that are documented as further ones."""
+    if MORE in wanted.params:
+        return call.params
+    more = {name for name in call.params.keys() - wanted.params.keys() if (call.path, name) in ZED_PARAMETERS}
+    notes.documented += [f"{call.path} gets {name} too" for name in sorted(more)]
+    return {name: value for name, value in call.params.items() if name not in more}
 
 
 def _value(text: str) -> tuple[Json, str]:
@@ -95,6 +113,7 @@ def _object(text: str) -> tuple[dict[str, Json], str]:
     found: dict[str, Json] = {}
     while not (text := text.lstrip(" ,")).startswith("}"):
         if text.startswith(MORE):
+            found[MORE] = True
             text = text.removeprefix(MORE)
             continue
         key, colon, text = text.partition(":")
@@ -127,7 +146,12 @@ def _differs(
     expected: Json, actual: Json, names: Mapping[str, str], made: Sequence[str], where: str
 ) -> str | None:
     if isinstance(expected, dict):
+        stray = actual.keys() - expected.keys() if isinstance(actual, dict) and MORE not in expected else ()
+        if stray:
+            return f"{where} {min(stray)} is stray"
         for name, value in expected.items():
+            if name == MORE:
+                continue
             inner = actual.get(name) if isinstance(actual, dict) else None
             if difference := _differs(value, inner, names, made, f"{where} {name}"):
                 return difference

@@ -25,14 +25,28 @@ CONDITIONS = frozenset(
 OF_A_SUBSCRIPTION = frozenset(
     {"id", "stripe_subscription_id", "stripe_id", "status", "cancel_at", "customer", "stripe_customer_id"}
 )
-CREDENTIALS = ("authorization", "auth", "header")
+CREDENTIALS = ("authorization", "header", "auth")
 NO_CREDENTIALS = (None, "", "none", "absent", "missing")
+SCHEME = "token "
 OUR_TOKEN = ("<api_token>", "<ADMIN_TOKEN>", "admin token")
 
 SAID = frozenset({"op", "endpoint", "request", "method", "path", "query", "body", *CREDENTIALS})
 EXPECTED = frozenset({"status", "msg", "expect"})
 TOLD = frozenset({"profile", "note", "notes"})
 GIVEN = frozenset({"endpoint", "auth", "users", "now", *CONDITIONS})
+GIVEN_LATER = frozenset({"processed", "pages", "local"})
+"""What is given for a poll, which no case that runs has."""
+
+MEMBERS = frozenset(
+    {"id", "area", "kind", "profile", "title", "source", "given", "steps", "table", "expect", "notes", "note"}
+)
+OF_A_USER = frozenset({"email", "github_login", "login", "github_user_id"})
+EXPECTED_OF_A_ROW = frozenset(
+    {
+        *("stripe_calls", "response_keys", "response", "local", "subscriptions"),
+        *("checkout_session_url", "billing_portal_session_url"),
+    }
+)
 STATUS_COLUMNS = frozenset({"stripe", "local", "active_seed", "active_shipped", "cancelable"})
 
 ABOUT_A_USER = CONDITIONS - {"user", "stripe_configured"}
@@ -129,23 +143,23 @@ def subscriptions_of(row: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
 
 
 def authorization_of(row: Mapping[str, Json], token: str) -> str | None:
-    """Return the header `Authorization` of a row's request, None if it has none.
+    """Return the header `Authorization` of a row's request as the case has it, None if it has none.
 
-    Tokens are OAuth's here, so that `token X` is sent as `Bearer X`.
+    An administrator's token is sent by the references' scheme, `token X`.
     """
     name = next((name for name in CREDENTIALS if name in row), None)
     if name is None or row[name] == "admin token":
-        return f"Bearer {token}"
+        return f"{SCHEME}{token}"
     if row[name] in NO_CREDENTIALS:
         return None
     given: str = row[name]
     for ours in OUR_TOKEN:
         given = given.replace(ours, token)
-    return given.replace("token ", "Bearer ", 1)
+    return given
 
 
 def _rows_of(content: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
-    given = {name: value for name, value in content.get("given", {}).items() if name in CONDITIONS}
+    given = {name: value for name, value in content.get("given", {}).items() if name in {*CONDITIONS, "auth"}}
     return [{**given, **row} for row in (*content.get("table", []), *content.get("steps", []))]
 
 

@@ -8,6 +8,7 @@ import json
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 
 import httpx
@@ -20,6 +21,7 @@ from tests.conformance.zed.calls import Call, form
 Json = Any
 
 PREFIX = "/stripe"
+CANCELLATION = frozenset({"cancel_at", "cancel_at_period_end"})
 NOT_PASSED_ON = frozenset(
     {"host", "content-length", "content-encoding", "transfer-encoding", "connection", "accept-encoding"}
 )
@@ -49,7 +51,10 @@ class Recorder:
         self._sayings.append((of, changes))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Hand one request on."""
+        """Hand one request on; before there is an upstream, as a stack starts, Stripe is away."""
+        if not self.upstream:
+            await Response(status_code=HTTPStatus.SERVICE_UNAVAILABLE)(scope, receive, send)
+            return
         request = Request(scope, receive)
         body = await request.body()
         answer = await self._http.request(
@@ -65,11 +70,23 @@ class Recorder:
         except ValueError:
             said = {}
         if request.method != "GET":
-            path = request.url.path.removeprefix(PREFIX)
-            self._acts.append(Call(request.method, path, form(body.decode()), said))
+            path, asked = request.url.path.removeprefix(PREFIX), form(body.decode())
+            self._acts.append(Call(request.method, path, asked, said))
+            self._unsay(said, asked)
         if self._sayings:
             content = json.dumps(self._changed(said)).encode()
         await Response(content, answer.status_code, _passed_on(answer.headers))(scope, receive, send)
+
+    def _unsay(self, changed: Json, asked: Mapping[str, Json]) -> None:
+        """End what Stripe was to say of a cancellation, for an object of which it was taken back."""
+        if asked.get("cancel_at_period_end") == "false" or asked.get("cancel_at") == "":
+            kept = [
+                {name: value for name, value in changes.items() if name not in CANCELLATION}
+                if of(changed)
+                else changes
+                for of, changes in self._sayings
+            ]
+            self._sayings = [(of, changes) for (of, _), changes in zip(self._sayings, kept, strict=True)]
 
     def _changed(self, value: Json) -> Json:
         if isinstance(value, list):

@@ -15,7 +15,6 @@ from tests.conformance.zed.recorder import Recorder, open_recorder
 from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.programs import DEMO_PRICE
-from mainstem.sandbox.stack import Stack
 from mainstem.sandbox.up import Progress
 
 Json = Any
@@ -41,9 +40,8 @@ FORGET = "DELETE FROM billing.operation; DELETE FROM billing.reservation; DELETE
 class Shop:
     """A stack that sells at one price; used by one row at a time."""
 
-    def __init__(self, stage: Stage, stack: Stack, recorder: Recorder, http: httpx.AsyncClient) -> None:
+    def __init__(self, stage: Stage, recorder: Recorder, http: httpx.AsyncClient) -> None:
         self.stage = stage
-        self._stack = stack
         self._recorder = recorder
         self._http = http
         self._marks = 0
@@ -99,7 +97,8 @@ class Shop:
         mark = str(self._marks)
         changes = {"status": told.get("status", "active")}
         if told.get("cancel_at") is not None:
-            changes["cancel_at"] = _seconds(told["cancel_at"])
+            # In the reference's days an end at the period's had both signals.
+            changes |= {"cancel_at": _seconds(told["cancel_at"]), "cancel_at_period_end": True}
         self._recorder.say(
             lambda one: one.get("object") == "subscription" and (one.get("metadata") or {}).get(MARK) == mark,
             changes,
@@ -132,9 +131,9 @@ class Shop:
         """Ask Stripe itself, as whoever runs the shop; none of it is recorded."""
         answer = await self._http.request(
             "GET" if form is None else "POST",
-            f"{self._stack.stripe.api_base}{path}",
+            f"{self.stage.stack.stripe.api_base}{path}",
             data=form,
-            headers={"Authorization": f"Bearer {self._stack.stripe.api_key}"},
+            headers={"Authorization": f"Bearer {self.stage.stack.stripe.api_key}"},
         )
         if not answer.is_success:
             raise CaseError(f"Stripe did not do what the case needs: {answer.text[:200]}")
@@ -146,12 +145,10 @@ async def open_shop(report: Progress) -> AsyncIterator[Shop]:
     """Start a stack of its own whose services reach Stripe through a recorder."""
     async with open_recorder() as (recorder, base), httpx.AsyncClient(timeout=30) as http:
         settings = {"MAINSTEM_STRIPE_API_BASE": base}
-        async with (
-            Launcher(Options(settings=settings), report=report) as stack,
-            open_stage(stack) as stage,
-        ):
-            recorder.upstream = stack.sandbox
-            shop = Shop(stage, stack, recorder, http)
+        launcher = Launcher(Options(settings=settings), report=report)
+        async with open_stage(launcher, settings) as stage:
+            recorder.upstream = stage.stack.sandbox
+            shop = Shop(stage, recorder, http)
             await shop.open()
             yield shop
 

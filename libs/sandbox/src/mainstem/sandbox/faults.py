@@ -30,6 +30,8 @@ class Kind(StrEnum):
     """The connection closes without an answer; the stand-in never sees the request."""
     LOSE_ANSWER = "lose_answer"
     """The stand-in acts, then the connection closes without an answer."""
+    LATE_ANSWER = "late_answer"
+    """The stand-in acts, then its answer goes out late by the rule's seconds: too late for most clients."""
     REPLACE_ANSWER = "replace_answer"
     """The stand-in acts, then the rule's status, headers and body go out in place of its answer."""
     TRUNCATE = "truncate"
@@ -39,7 +41,15 @@ class Kind(StrEnum):
 
 
 INBOUND = frozenset(
-    {Kind.STATUS, Kind.DELAY, Kind.DROP, Kind.LOSE_ANSWER, Kind.REPLACE_ANSWER, Kind.TRUNCATE}
+    {
+        Kind.STATUS,
+        Kind.DELAY,
+        Kind.DROP,
+        Kind.LOSE_ANSWER,
+        Kind.LATE_ANSWER,
+        Kind.REPLACE_ANSWER,
+        Kind.TRUNCATE,
+    }
 )
 """What can befall a request to a stand-in."""
 
@@ -70,7 +80,7 @@ class Fault:
     headers: Mapping[str, str] = field(default_factory=dict)
     body: str = DEFAULT_BODY
     delay_seconds: float = 0.0
-    """Machine time before anything else happens; any kind may be late as well."""
+    """Machine time before anything else happens, for a late answer after the stand-in has acted."""
     remaining: int | None = 1
     """How many requests it still befalls; None is every one until the rule is cleared."""
 
@@ -83,8 +93,8 @@ class Fault:
         allowed = OUTBOUND if self.target.endswith(OUTBOUND_SUFFIX) else INBOUND
         if self.kind not in allowed:
             raise FaultError(f"{self.kind} does not befall {self.target}; {', '.join(sorted(allowed))} do.")
-        if self.kind is Kind.DELAY and self.delay_seconds <= 0:
-            raise FaultError("A delay needs delay_seconds above 0.")
+        if self.kind in (Kind.DELAY, Kind.LATE_ANSWER) and self.delay_seconds <= 0:
+            raise FaultError("A delay and a late answer need delay_seconds above 0.")
         if not 0 <= self.delay_seconds <= MOST_DELAY_SECONDS:
             raise FaultError(f"delay_seconds must be from 0 to {MOST_DELAY_SECONDS}.")
         if self.status not in FINAL_STATUSES:
@@ -162,7 +172,8 @@ class FaultMiddleware:
         if fault is None:
             await self._app(scope, receive, send)
             return None
-        await asyncio.sleep(fault.delay_seconds)
+        if fault.kind is not Kind.LATE_ANSWER:
+            await asyncio.sleep(fault.delay_seconds)
         return await _APPLY[fault.kind](self._app, fault, scope, receive, send)
 
     def _fault(self, scope: Scope) -> Fault | None:
@@ -190,6 +201,18 @@ async def _lose_answer(app: ASGIApp, _: Fault, scope: Scope, receive: Receive, _
     return CLOSED
 
 
+async def _late_answer(app: ASGIApp, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
+    messages: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        messages.append(message)
+
+    await app(scope, receive, keep)
+    await asyncio.sleep(fault.delay_seconds)
+    for message in messages:
+        await send(message)
+
+
 async def _replace_answer(app: ASGIApp, fault: Fault, scope: Scope, receive: Receive, send: Send) -> None:
     await app(scope, receive, _swallow)
     await _answer(app, fault, scope, receive, send)
@@ -215,6 +238,7 @@ _APPLY: dict[Kind, Callable[[ASGIApp, Fault, Scope, Receive, Send], Awaitable[st
     Kind.DELAY: _pass,
     Kind.DROP: _drop,
     Kind.LOSE_ANSWER: _lose_answer,
+    Kind.LATE_ANSWER: _late_answer,
     Kind.REPLACE_ANSWER: _replace_answer,
     Kind.TRUNCATE: _truncate,
 }

@@ -5,7 +5,7 @@ Several deliveries run at once, each on its own: none waits for another, none fa
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -161,8 +161,9 @@ class Deliverer:
         claimed = attempt.claimed
         shape = await self._shape(claimed)
         if shape is None or not self._sends:
-            await self._succeed(attempt, claimed.base, {"is_sent": False})
+            await self._succeed(attempt, claimed.base, is_sent=False)
             return
+        attempt.notes = shape.notes
         # Whose last outcome is unknown is compared with nothing, and so sent in full.
         base = difference.unknown(claimed.base) if claimed.is_unknown else claimed.base
         differs = difference.compare(shape.tables, base)
@@ -175,7 +176,7 @@ class Deliverer:
             await self._intend(attempt, difference.unknown(base, sent))
         for request in requests:
             await self._send(attempt, request)
-        await self._succeed(attempt, sent, {"is_sent": bool(requests), **shape.notes})
+        await self._succeed(attempt, sent, is_sent=bool(requests))
 
     async def _shape(self, claimed: Claimed) -> Shape | None:
         """Return what the platform is to hold, read after the claim; None if there is no such contact."""
@@ -247,12 +248,12 @@ class Deliverer:
             seconds = time.monotonic() - started_at
             attempt.answer(request.kind, outcome, text, seconds, self._clock.now())
 
-    async def _succeed(self, attempt: Attempt, sent: Base, notes: Mapping[str, Any]) -> None:
+    async def _succeed(self, attempt: Attempt, sent: Base, *, is_sent: bool) -> None:
         confirm_at = confirmation(attempt.claimed, self._clock.now())
         # What is confirmed later goes in full once more.
         base = sent if confirm_at is None else difference.unknown(sent)
         is_due = await self._store.succeed(Arrival(attempt.claimed, base, confirm_at, attempt.answers))
-        self._say(attempt, "delivery.succeeded", is_held=is_due is not None, **notes)
+        self._say(attempt, "delivery.succeeded", is_held=is_due is not None, is_sent=is_sent)
         if is_due:
             self._on_due()
 
@@ -278,6 +279,7 @@ class Deliverer:
             contact_id=str(claimed.contact_id),
             failures=claimed.failures,
             requests=[f"{answer.request}:{answer.outcome}" for answer in attempt.answers],
+            **attempt.notes,
             **fields,
         )
 

@@ -1,7 +1,9 @@
 """Holds on deliveries: renewal of long ones, claims of suspect ones, confirmation of unknown ones."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Any
 
 from mainstem.common import telemetry
 from mainstem.common.database import Connection
@@ -51,6 +53,8 @@ class Attempt:
     started_at: int
     """When it was claimed, as spans count: in nanoseconds."""
     answers: list[Answer] = field(default_factory=list)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Remarks on shaping the contact, for the log."""
 
     def answer(self, request: str, outcome: str, error: str | None, seconds: float, now: datetime) -> None:
         """Keep how a request ended."""

@@ -34,7 +34,9 @@ class Operation:
     """The list's or table's id; empty where the request lacks it."""
     rows: tuple[Row, ...]
     sync_fields: Row = field(default_factory=dict)
-    update_if_found: bool = False
+    created_from: str = ""
+    update_if_found: str = ""
+    """Text as sent; `true` in any case updates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,8 @@ def _recipient(element: Element) -> Operation:
         target=_text(element.find("LIST_ID")),
         rows=(_named_values(element.findall("COLUMN")),),
         sync_fields=_named_values(element.findall("SYNC_FIELDS/SYNC_FIELD")),
-        update_if_found=_text(element.find("UPDATE_IF_FOUND")).lower() == "true",
+        created_from=_text(element.find("CREATED_FROM")),
+        update_if_found=_text(element.find("UPDATE_IF_FOUND")),
     )
 
 

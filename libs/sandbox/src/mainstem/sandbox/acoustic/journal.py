@@ -35,6 +35,8 @@ class Journal:
             operation=operation.name,
             table=table,
             sync_fields=operation.sync_fields,
+            created_from=operation.created_from,
+            update_if_found=operation.update_if_found,
             rows=list(operation.rows),
             **_outcome(answer),
         )

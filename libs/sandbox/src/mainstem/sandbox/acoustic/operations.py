@@ -76,7 +76,7 @@ def _add_recipient(holdings: Holdings, operation: Operation) -> Answer:
     key = table.find_key(row)
     if key is None:
         raise FaultAnswer("All key columns are not present")
-    if key in table and not operation.update_if_found:
+    if key in table and operation.update_if_found.lower() != "true":
         raise FaultAnswer("Unable to add recipient. Recipient already exists.")
     table.upsert(key, row)
     return Done(recipient_id=holdings.recipient_id(key))

@@ -14,9 +14,6 @@ from mainstem.gateway.directory import BELIEVED_SECONDS
 
 Match = re.Match[str]
 
-RETRY_LIMIT = 5
-"""After so many failures CTMS gives a contact up in these cases; we never do."""
-
 _TIMES = re.compile(r"(create|update)_timestamp\s*=\s*'([^']+)'")
 _AGO = re.compile(r"now\(\)\s*(?:([-+])\s*interval\s*'(\d+) (second|minute|hour|day)s?')?")
 _OURS = {"create": "created_at", "update": "updated_at"}
@@ -27,7 +24,7 @@ _GROUPS = {"emails": "email", "amo": "amo"}
 class Database:
     """Our tables, by the owner's rights, and the world's time."""
 
-    connection: "asyncpg.Connection[asyncpg.Record]"
+    connection: "asyncpg.Pool[asyncpg.Record]"
     now: datetime
 
 
@@ -107,13 +104,7 @@ _KNOWN: dict[str, Callable[[Database, Match], Awaitable[None]]] = {
 
 def why_not(statement: str) -> str | None:
     """Return why a statement cannot be done, None if it can."""
-    found = _find(statement)
-    if found is None:
-        return f"no translation of: {statement[:80]}"
-    match, act = found
-    if act is _add_pending and int(match[2]) >= RETRY_LIMIT:
-        return "a contact that CTMS has given up after its retry limit; nothing is given up here"
-    return None
+    return f"no translation of: {statement[:80]}" if _find(statement) is None else None
 
 
 def makes_pending(statement: str) -> bool:
@@ -124,6 +115,11 @@ def makes_pending(statement: str) -> bool:
 def forgets_all(statement: str) -> bool:
     """Return whether a statement has nobody delivered of those who were to be."""
     return re.fullmatch(r"\s*delete from pending_acoustic\s*;?\s*", statement, re.IGNORECASE) is not None
+
+
+def seconds(text: str) -> int:
+    """Return a time as Stripe has it."""
+    return int(datetime.fromisoformat(text).timestamp())
 
 
 async def run(statement: str, connection: Any, now: datetime) -> None:

@@ -1,0 +1,113 @@
+"""Cases of CTMS's format: contacts, steps and the state at the end; pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tests.conformance.case import CaseError, no_case
+from tests.conformance.ctms import members
+
+Json = Any
+
+
+@dataclass(frozen=True)
+class Step:
+    """One action by its kind, and its expectation."""
+
+    number: int
+    kind: str
+    action: Json
+    expected: Mapping[str, Json]
+    has_later_log: bool = False
+    """Whether the case also has log fields of a later release, which are optional."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One case; `final` must hold at its end."""
+
+    name: str
+    contacts: Sequence[Json]
+    api_clients: Sequence[Mapping[str, Json]]
+    sql_after_contacts: Sequence[str]
+    steps: Sequence[Step]
+    final: Mapping[str, Json]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Examples without steps: `kind` is one of `members.TABLES`."""
+
+    name: str
+    kind: str
+    content: Mapping[str, Json]
+
+
+def read(name: str, content: Json) -> Case | Table:
+    """Return the case, or the table of examples, in a file's content.
+
+    Args:
+        name: name of the file, for a case without an id.
+        content: JSON of the file.
+
+    Raises:
+        CaseError: the content is neither, or has an unknown member.
+    """
+    try:
+        members.check(content)
+        kind = members.table_of(content)
+        if kind is not None:
+            return Table(content["id"], kind, content)
+        if not content.get("steps"):
+            raise CaseError("no case file: no steps, and no table of a known kind")
+        merged = _with_recommended(content)
+        members.check(merged)
+        return _case(name, merged)
+    except (ValueError, AttributeError, TypeError, LookupError) as error:
+        raise no_case(error) from error
+
+
+def _case(name: str, content: Mapping[str, Json]) -> Case:
+    setup = content.get("setup", {})
+    steps = [_step(number, step) for number, step in enumerate(content["steps"])]
+    numbers = [step.number for step in steps]
+    if numbers != sorted(set(numbers)):
+        raise CaseError(f"no case file: the steps are numbered {numbers}")
+    if not content.get("final") and not any(step.expected for step in steps):
+        raise CaseError("no case file: nothing is expected")
+    return Case(
+        name=content.get("id", name),
+        contacts=setup.get("contacts", []),
+        api_clients=setup.get("api_clients", []),
+        sql_after_contacts=setup.get("sql_after_contacts", []),
+        steps=steps,
+        final=content.get("final", {}),
+    )
+
+
+def _step(position: int, content: Mapping[str, Json]) -> Step:
+    ((kind, action),) = content["action"].items()
+    expected = content.get("expect") or {}
+    if isinstance(content.get("recommended"), Mapping):
+        expected = {**expected, **content["recommended"]}
+    later = content.get("expect_log_since_v1.1.2") is not None
+    return Step(content.get("n", position), kind, action, expected, later)
+
+
+def _with_recommended(content: Mapping[str, Json]) -> Mapping[str, Json]:
+    """Return the case with its recommendation in place of the upstream's behaviour; a text changes nothing.
+
+    It has the shape of `observed_differences`: answers by kind of action and number, and parts of `final`.
+    """
+    recommended = content.get("recommended")
+    if not isinstance(recommended, Mapping):
+        return content
+    final = {name: value for name, value in recommended.items() if name in members.FINAL.split()}
+    if unknown := sorted(recommended.keys() - final.keys() - {*members.ACTIONS.split()}):
+        raise CaseError(f"no case file: unknown member recommended.{unknown[0]}")
+    steps = []
+    for number, step in enumerate(content["steps"]):
+        ((kind, _),) = step["action"].items()
+        instead = recommended.get(kind, {}).get(str(step.get("n", number)), {})
+        steps.append({**step, "expect": {**(step.get("expect") or {}), **instead}})
+    return {**content, "steps": steps, "final": {**content.get("final", {}), **final}}
