@@ -32,7 +32,7 @@ async def stripe(tmp_path: Path) -> AsyncIterator[FetchWorld]:
 
 
 def about(one: str, *, live: bool | None, **more: Any) -> bytes:
-    content = events.customer(one, livemode=bool(live))
+    content = events.customer(one, livemode=live)
     return events.event("customer.updated", content, one=f"evt_{one}", livemode=live, **more)
 
 
@@ -122,6 +122,16 @@ async def test_what_does_not_say_its_side_is_not_refused_for_that(ingest: Ingest
     await push(ingest, bare_customer(id="cus_bare", livemode=None))
     await ingest.take(about("cus_signed", live=None))
     assert set((await ingest.statuses()).values()) == {"done"}
+
+
+@pytest.mark.parametrize("shape", [{}, {"api_version": 7}], ids=["an event's shape", "another shape"])
+async def test_event_without_a_side_has_that_of_its_object(ingest: Ingest, shape: dict[str, Any]) -> None:
+    await ingest.agree(LIVE)
+    for live in (False, True):
+        about_one = events.customer(f"cus_{live}", livemode=live)
+        await ingest.take(events.event("customer.updated", about_one, livemode=None, **shape))
+    assert await mirrored(ingest) == ["cus_True"]
+    assert sorted((await ingest.statuses()).values()) == ["dead", "done"]
 
 
 async def test_hint_of_the_other_side_is_refused(ingest: Ingest) -> None:

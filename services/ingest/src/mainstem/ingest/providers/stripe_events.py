@@ -44,6 +44,7 @@ TOMBSTONES = frozenset({"customer.deleted", "product.deleted", "price.deleted", 
 class _Object(msgspec.Struct):
     id: str | None = None
     object: str | None = None
+    livemode: Any = None
 
 
 class _Data(msgspec.Struct):
@@ -54,6 +55,7 @@ class _Event(msgspec.Struct):
     id: str
     type: str
     data: _Data
+    object: Any = None
     created: int | None = None
     livemode: bool | None = None
     api_version: str | None = None
@@ -83,13 +85,12 @@ def read_envelope(body: bytes) -> Envelope:
         BadRequestError: it is not a JSON object with an id and a type, or one of the texts that it is
             stored by is too long, or holds a NUL, or what it names as its account is no account's id.
     """
-    try:
-        event = _read_event(body)
-    except (msgspec.DecodeError, RecursionError):
+    event = _find_event(body)
+    if event is None or is_thin(event.type, event.object):
         thin = read_thin(body, KINDS)
         if thin is not None:
             return thin
-        event = _read_oddity(body)
+    event = event or _read_oddity(body)
     if not event.id or not event.type:
         raise BadRequestError("the event has no id, or no type")
     about = event.data.object
@@ -179,6 +180,13 @@ def canonical(body: bytes) -> bytes:
         raise PayloadError(f"event: {error}") from None
 
 
+def _find_event(body: bytes) -> _Event | None:
+    try:
+        return _read_event(body)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+
+
 def _envelope(event: _Event) -> Envelope:
     kind, object_id = event.data.object.object, event.data.object.id
     family = KINDS.get(_family(event.type))
@@ -190,11 +198,18 @@ def _envelope(event: _Event) -> Envelope:
         object_id=object_id or None,
         created=None if created is None else datetime.fromtimestamp(created, UTC),
         api_version=None if UNSTORABLE.search(event.api_version or "") else event.api_version,
-        livemode=event.livemode,
+        livemode=_livemode(event),
         is_known=family is not None and event.type != NO_OBJECT,
         problem=NO_ID if _lacks_object(event.type, family, object_id) else None,
         owner_id=read_owner(event.context, event.account, event.user_id),
     )
+
+
+def _livemode(event: _Event) -> bool | None:
+    """Return the event's side, else that of its object, None if neither shows one."""
+    if event.livemode is None and isinstance(event.data.object.livemode, bool):
+        return event.data.object.livemode
+    return event.livemode
 
 
 def _lacks_object(event_type: str, family: str | None, object_id: str | None) -> bool:
@@ -217,7 +232,7 @@ def _read_oddity(body: bytes) -> _Event:
     return _Event(
         id=_typed(event, "id", str) or "",
         type=_typed(event, "type", str) or "",
-        data=_Data(_Object(_typed(found, "id", str), _typed(found, "object", str))),
+        data=_Data(_Object(_typed(found, "id", str), _typed(found, "object", str), found.get("livemode"))),
         created=_typed(event, "created", int),
         livemode=_typed(event, "livemode", bool),
         api_version=_typed(event, "api_version", str),

@@ -29,71 +29,78 @@ _NO_OBJECT = "v1.invoice.upcoming"
 _GENERATION_FAILURE = "v2.core.health.event_generation_failure."
 
 
-class _Related(msgspec.Struct):
-    id: str | None = None
-    type: str | None = None
-
-
 class _Thin(msgspec.Struct):
+    """A thin event: members beside its id and type may have any shape, so that none makes it pass unseen."""
+
     id: str
     type: str
-    object: str
-    related_object: _Related | None = None
-    created: str | None = None
-    livemode: bool | None = None
+    object: Any = None
+    related_object: Any = None
+    created: Any = None
+    livemode: Any = None
+    account: Any = None
     context: Any = None
 
 
 _read = msgspec.json.Decoder(_Thin).decode
 
 
-def is_thin(event_type: str) -> bool:
-    """Return whether events of this type are thin: a snapshot's type does not begin with a version."""
-    return event_type.startswith(("v1.", "v2."))
+def is_thin(event_type: str, event_object: object = None) -> bool:
+    """Return whether an event is thin: a snapshot's type does not begin with a version."""
+    return event_object == OBJECT or event_type.startswith(("v1.", "v2."))
 
 
 def read_thin(body: bytes, kinds: Mapping[str, str]) -> Envelope | None:
     """Return what the door needs of a thin event, None if the body is none.
 
-    One about an object of these kinds, by family of types, has a problem: it must not be ignored.
+    One about an object of these kinds, by family of types or kind of object, has a problem: it must not be
+    ignored.
 
     Raises:
-        BadRequestError: one of the texts that it is stored by is too long, or holds a NUL.
+        BadRequestError: one of the texts that it is stored by is too long, or holds a NUL, or what it names
+            as its account is no account's id.
     """
     try:
         event = _read(body)
     except (msgspec.DecodeError, RecursionError):
         return None
-    if event.object != OBJECT or not event.id or not is_thin(event.type):
+    if not event.id or not is_thin(event.type, event.object):
         return None
-    about = event.related_object or _Related()
+    family = event.type.removeprefix("v1.").rpartition(".")[0]
+    object_id, object_type = _related(event.related_object)
     check(event_id=event.id, type=event.type)
-    check(object_id=about.id, object_type=about.type)
+    check(object_id=object_id, object_type=object_type)
     return Envelope(
         event_id=event.id,
         type=event.type,
-        object_type=about.type,
-        object_id=about.id or None,
+        object_type=object_type or kinds.get(family),
+        object_id=object_id,
         created=_instant(event.created),
         api_version=None,
-        livemode=event.livemode,
+        livemode=event.livemode if isinstance(event.livemode, bool) else None,
         is_known=False,
-        owner_id=read_owner(event.context, None),
-        problem=_problem(event.type, about, kinds),
+        owner_id=read_owner(event.context, event.account),
+        problem=_problem(event.type, is_ours=family in kinds or object_type in kinds.values()),
     )
 
 
-def _problem(event_type: str, about: _Related, kinds: Mapping[str, str]) -> str | None:
+def _related(about: object) -> tuple[str | None, str | None]:
+    """Return id and kind of the object that the event is about, None for what is no text, or empty."""
+    if not isinstance(about, dict):
+        return None, None
+    object_id, kind = (one if isinstance(one, str) and one else None for one in map(about.get, ("id", "type")))
+    return object_id, kind
+
+
+def _problem(event_type: str, *, is_ours: bool) -> str | None:
     if event_type.startswith(_GENERATION_FAILURE):
         return LOST
-    family = event_type.removeprefix("v1.").rpartition(".")[0]
-    is_ours = about.type in kinds.values() if about.id else family in kinds
     return FIX if is_ours and event_type != _NO_OBJECT else None
 
 
-def _instant(text: str | None) -> datetime | None:
+def _instant(text: object) -> datetime | None:
     try:
-        instant = datetime.fromisoformat(text or "")
+        instant = datetime.fromisoformat(text if isinstance(text, str) else "")
     except ValueError:
         return None
     return instant if instant.tzinfo else instant.replace(tzinfo=UTC)
