@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import stripe_events as events
 from ingest_bench import Ingest
 
 from mainstem.common.errors import BadRequestError, NotFoundError
@@ -47,6 +48,21 @@ async def test_account_that_cannot_be_accepted_is_a_clear_error(
     with pytest.raises(error):
         async with ingest.pool.transaction() as connection:
             await accept(connection, "stripe", name, given)
+
+
+async def test_connected_account_is_accepted_by_its_own_id_alone(ingest: Ingest) -> None:
+    await epochs(ingest, FETCH)
+    await ingest.record(events.event("customer.updated", events.customer(), account="acct_1"))
+    await ingest.rows("UPDATE inbox.account SET problem = 'x' WHERE account = 'acct_1' RETURNING 1")
+    with pytest.raises(BadRequestError, match="connected account"):
+        async with ingest.pool.transaction() as connection:
+            await accept(connection, "stripe", "acct_1", "acct_2")
+    (row,) = await ingest.rows("SELECT provider_id, problem FROM inbox.account WHERE account = 'acct_1'")
+    assert row == {"provider_id": "acct_1", "problem": "x"}
+    async with ingest.pool.transaction() as connection:
+        await accept(connection, "stripe", "acct_1", None)
+    (row,) = await ingest.rows("SELECT provider_id, problem FROM inbox.account WHERE account = 'acct_1'")
+    assert row == {"provider_id": "acct_1", "problem": None}
 
 
 def test_a_key_makes_an_account_fetch() -> None:

@@ -1,5 +1,6 @@
 """Connected accounts in fetch mode, against the stand-in for Stripe: read with the parent's key."""
 
+import json
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 import stripe_events as events
+from false_answers import MISSING, OTHERS, answer
 from fetch_world import FetchWorld, open_fetch_world
 from ingest_bench import Ingest
 from stripe_shop import API_KEY, Shop
@@ -115,3 +117,32 @@ async def test_stand_in_sends_events_of_connected_accounts_to_connect_endpoints_
     assert event.waiting == {endpoints[0]}
     shown = rendered(event, "2026-10-28.endive")
     assert (shown["account"], shown["context"]) == ("acct_1", "acct_1")
+
+
+async def test_answer_for_another_account_stops_the_connected_one_and_points_at_the_way(
+    ingest: Ingest, stripe: FetchWorld
+) -> None:
+    await ingest.agree(PLATFORM)
+    foreign = await connected(stripe, "acct_1").customer(card=None)
+    await ingest.record(hint(foreign.id, account="acct_1"))
+    stripe.world.faults.add(answer(f"/v1/customers/{foreign.id}$", 404, MISSING))
+    stripe.world.faults.add(answer("^/v1/account$", 200, json.dumps({"id": OTHERS, "object": "account"})))
+    await work_off(ingest, stripe.source(ingest.pool))
+    assert await ingest.statuses() == {f"evt_{foreign.id}": "received"}
+    assert await ingest.table("customer") == []
+    (row,) = await ingest.rows("SELECT problem FROM inbox.account WHERE account = 'acct_1'")
+    assert "`Stripe-Account`" in row["problem"]
+    assert f"accept acct_1 {OTHERS}" not in row["problem"]
+
+
+async def test_connected_accounts_missing_object_is_buried_by_that_accounts_own_word(
+    ingest: Ingest, stripe: FetchWorld
+) -> None:
+    await ingest.agree(PLATFORM)
+    connected(stripe, "acct_1")
+    await ingest.record(hint("cus_never", account="acct_1"))
+    await work_off(ingest, stripe.source(ingest.pool))
+    (row,) = await ingest.table("customer")
+    assert (row["account"], row["id"], row["deleted"]) == ("acct_1", "cus_never", True)
+    asked = [(one["path"], one["stripe_account"]) for one in stripe.world.stand_in.received()]
+    assert asked == [("/v1/customers/cus_never", "acct_1"), ("/v1/account", "acct_1")]

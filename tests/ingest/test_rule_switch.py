@@ -15,12 +15,13 @@ from typing import Any
 
 import pytest
 import stripe_events as events
+from held import Held
 from ingest_bench import Ingest
 from many_owners import find_differences, mirror_owners, rows_by_key, rule_names
 from servers import Database
 from stripe_events import START
 
-from mainstem.common.errors import NotFoundError
+from mainstem.common.errors import ConflictError, NotFoundError
 from mainstem.ingest.rules.reports import report_activation, report_comparison
 
 OWNERS = 10_000
@@ -191,6 +192,21 @@ async def test_commands_compare_activate_and_list(database: Database, ingest: In
     code, lines, errors = await run(database, "activate", "ctms")
     assert (code, lines) == (1, [])
     assert "there is no rule set 'ctms'; this release has ctms-1.1.0, mainstem" in errors
+
+
+async def test_activation_that_another_one_overtakes_says_so(ingest: Ingest) -> None:
+    await ingest.take(events.event("customer.created", events.customer()))
+    # Its sixth transaction is the first one after the activation.
+    held, written = Held(ingest.pool, 6, before=True), list[Any]()
+    activating = asyncio.create_task(report_activation(held, ingest.clock, "ctms-1.1.0", written.append))
+    await held.reached.wait()
+    (newest,) = await ingest.rows("SELECT name FROM subscription.rule_activation ORDER BY id DESC LIMIT 1")
+    assert newest["name"] == "ctms-1.1.0"
+    await ingest.activate("mainstem")
+    held.released.set()
+    with pytest.raises(ConflictError, match="mainstem took its place"):
+        await activating
+    assert not any("activated" in one for one in written)
 
 
 async def test_unknown_name_is_refused_before_anything_is_read(ingest: Ingest) -> None:

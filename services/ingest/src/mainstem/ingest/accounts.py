@@ -31,7 +31,8 @@ SELECT provider, account, parent, mode, epoch, provider_id, livemode, problem FR
 ORDER BY provider, account
 """
 ACCEPT = """
-UPDATE inbox.account SET problem = NULL, provider_id = coalesce($3, provider_id)
+UPDATE inbox.account SET problem = NULL, provider_id = CASE WHEN parent IS NULL THEN coalesce($3, provider_id)
+  ELSE provider_id END
 WHERE provider = $1 AND account = $2 RETURNING provider, account, provider_id
 """
 EPOCH = "SELECT epoch FROM inbox.account WHERE provider = $1 AND account = $2"
@@ -138,7 +139,7 @@ async def accept(
     """Clear an account's problem, and record another id if one is given. Safe to repeat.
 
     Raises:
-        BadRequestError: the id is none of an account at Stripe.
+        BadRequestError: the id is none of an account at Stripe, or the account is a connected one.
         NotFoundError: there is no such account.
     """
     if provider_id is not None and not ACCOUNT_ID.fullmatch(provider_id):
@@ -146,4 +147,6 @@ async def accept(
     row = await connection.fetchrow(ACCEPT, provider, account, provider_id)
     if row is None:
         raise NotFoundError(f"there is no account `{account}`; `accounts list` shows their names")
+    if provider_id not in {None, row["provider_id"]}:
+        raise BadRequestError(f"`{account}` is a connected account, whose id is its name; give no other one")
     return dict(row)

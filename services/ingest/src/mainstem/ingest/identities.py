@@ -22,7 +22,9 @@ AT_ONCE = 10
 """Accounts that are read at once."""
 
 STOPPED = "SELECT account, problem FROM inbox.account WHERE provider = $1 AND problem IS NOT NULL"
-FIND = "SELECT provider_id, problem FROM inbox.account WHERE provider = $1 AND account = $2 FOR UPDATE"
+FIND = """
+SELECT provider_id, parent, problem FROM inbox.account WHERE provider = $1 AND account = $2 FOR UPDATE
+"""
 RECORD = "UPDATE inbox.account SET provider_id = $3 WHERE provider = $1 AND account = $2"
 STOP = "UPDATE inbox.account SET problem = $3 WHERE provider = $1 AND account = $2"
 
@@ -123,7 +125,7 @@ class Identities:
         if recorded is None:
             await connection.execute(RECORD, self._provider, account, found)
             return "recorded", problem
-        problem = _problem(account, recorded, found)
+        problem = (_problem if row["parent"] is None else _unrouted)(account, recorded, found)
         await connection.execute(STOP, self._provider, account, problem)
         return "other", problem
 
@@ -153,4 +155,12 @@ def _problem(account: str, recorded: str, found: str) -> str:
     return (
         f"the key answers for {found}, but {recorded} is recorded: give the account {recorded}'s key and run "
         f"`mainstem ingest accounts accept {account}`, or `accounts accept {account} {found}` if it changed"
+    )
+
+
+def _unrouted(account: str, recorded: str, found: str) -> str:
+    return (
+        f"a request in the name of the connected account {recorded} was answered for {found}: see that nothing"
+        " on the way to Stripe takes the header `Stripe-Account` away, then run"
+        f" `mainstem ingest accounts accept {account}`"
     )

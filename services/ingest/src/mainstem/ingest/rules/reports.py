@@ -11,11 +11,11 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from mainstem.common.clock import Clock
 from mainstem.common.database import Connection, Transactions
-from mainstem.common.errors import NotFoundError
+from mainstem.common.errors import ConflictError, NotFoundError
 from mainstem.ingest.rules.comparison import Kind, compare
 from mainstem.ingest.rules.language import RuleSet
 from mainstem.ingest.rules.sets import SETS
-from mainstem.ingest.rules.storage import activate, check_name, find_active
+from mainstem.ingest.rules.storage import Activation, activate, check_name, find_active
 from mainstem.ingest.rules.walk import Walk, count_owners
 
 PROVIDER = "stripe"
@@ -57,13 +57,15 @@ async def report_activation(database: Transactions, clock: Clock, name: str, wri
 
     Raises:
         NotFoundError: there is no set of this name.
-        ConflictError: the name stands for other data in this database.
+        ConflictError: the name stands for other data in this database, or another set took this one's place
+            before every owner was derived.
     """
     rules = await _find(database, name)
     write(await _compare(database, rules, _leave_out))
     async with database.transaction() as connection:
         active = await activate(connection, rules, clock.now())
     owners, changed = await _walk(database, Walk(PROVIDER, database, clock), name)
+    await _demand_active(database, active)
     write(
         {
             "activated": active.name,
@@ -107,6 +109,17 @@ async def _walk(database: Transactions, walk: Walk, name: str) -> tuple[int, int
             if step.is_held:
                 await asyncio.sleep(HELD_SECONDS)
     return owners, changed
+
+
+async def _demand_active(database: Transactions, activation: Activation) -> None:
+    """Raise ConflictError if the activation is no longer the newest: the walk was another one's."""
+    async with database.transaction() as connection:
+        newest = await find_active(connection)
+    if newest is not None and newest.id != activation.id:
+        raise ConflictError(
+            f"the rule set {activation.name} was activated, and {newest.name} took its place meanwhile:"
+            f" owners are derived by {newest.name}; `rules activate {activation.name}` switches again"
+        )
 
 
 async def _count(database: Transactions) -> int:
