@@ -13,7 +13,7 @@ from servers import Database
 
 from mainstem.common.inbox import insert
 from mainstem.common.lease import IN_ORDER, Lease
-from mainstem.ingest import inbox, tenants, turns
+from mainstem.ingest import identities, inbox, tenants, turns
 from mainstem.ingest.inbox import Event
 from mainstem.ingest.turns import Queue
 
@@ -132,6 +132,12 @@ async def test_of_thousands_of_connected_accounts_a_claim_reads_those_with_open_
     assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
     sides = ("'stripe'", "'{acct_1,acct_2}'")
     assert await look_at(ingest, "sides", tenants.SIDES, *sides) < MOST
+
+
+async def test_of_thousands_of_accounts_only_the_stopped_ones_are_read(ingest: Ingest) -> None:
+    await connect(ingest, BACKLOG, "acct_")
+    await ingest.rows("UPDATE inbox.account SET problem = 'x' WHERE account = 'acct_7' RETURNING 1")
+    assert await look_at(ingest, "stopped", identities.STOPPED, "'stripe'") < ASKED
 
 
 async def test_connected_accounts_take_turns_as_soon_as_they_are_known(ingest: Ingest) -> None:

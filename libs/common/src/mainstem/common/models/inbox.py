@@ -22,7 +22,10 @@ class Account(SQLModel, table=True):
     """
 
     __tablename__ = "account"
-    __table_args__ = {"schema": "inbox"}
+    __table_args__ = (
+        Index("account_stopped", "provider", "account", postgresql_where=text("problem IS NOT NULL")),
+        {"schema": "inbox"},
+    )
 
     provider: str = Field(primary_key=True)
     account: str = Field(primary_key=True)

@@ -245,6 +245,8 @@ STATEMENTS = """
       PRIMARY KEY (provider, account)
     );
 
+    CREATE INDEX account_stopped ON inbox.account (provider, account) WHERE problem IS NOT NULL;
+
     CREATE TABLE inbox.event (
       due_at TIMESTAMP WITH TIME ZONE NOT NULL,
       lease_owner VARCHAR,
