@@ -8,8 +8,8 @@ from functools import cache
 from typing import Any
 
 from mainstem.common.database import Connection
-from mainstem.ingest.readings import Change
-from mainstem.ingest.tables import KEY, PARENTS, TABLES, VERSION, ChildTable, Table
+from mainstem.ingest.readings import Cause, Change
+from mainstem.ingest.tables import KEY, MISSING, PARENTS, TABLES, VERSION, ChildTable, Table
 
 NEWER = (
     '(old.epoch, old.at, old.rank, old.key COLLATE "C")'
@@ -105,12 +105,14 @@ async def _bury(connection: Connection, table: Table, tombstones: Sequence[Chang
     """Mark objects as deleted, unless a newer copy is stored; return which were. Known fields stay."""
     if not tombstones:
         return set()
-    rows = await connection.fetch(
-        _burying(table),
+    columns = [
         [one.account for one in tombstones],
         [one.snapshot.id for one in tombstones],
         *zip(*(one.version for one in tombstones), strict=True),
-    )
+    ]
+    if MISSING in table.columns:
+        columns.append([one.cause is Cause.MISSING for one in tombstones])
+    rows = await connection.fetch(_burying(table), *columns)
     return {(row["account"], row["id"]) for row in rows}
 
 
@@ -207,7 +209,7 @@ def _upserting(table: Table) -> str:
 
 @cache
 def _burying(table: Table) -> str:
-    columns = {**KEY, **VERSION}
+    columns = {**KEY, **VERSION, **{name: kind for name, kind in table.columns.items() if name == MISSING}}
     more = {"deleted": "true"} | ({} if table.incomplete is None else {table.incomplete: "false"})
     return (
         f"INSERT INTO {table.name} AS old ({', '.join([*columns, *more])})"  # noqa: S608 -- see above

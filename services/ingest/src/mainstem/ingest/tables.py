@@ -14,6 +14,8 @@ JSON = "jsonb"
 
 VERSION = {"epoch": WHOLE, "at": TIME, "rank": "smallint", "key": TEXT}
 KEY = {"account": TEXT, "id": TEXT}
+MISSING = "missing"
+"""Column of the kinds that a provider shows even when they are deleted: it denied having the object."""
 COMMON = {"livemode": FLAG, "created": TIME}
 
 
@@ -59,6 +61,7 @@ CUSTOMER = Table(
         "name": TEXT,
         "default_source": TEXT,
         "invoice_settings_default_payment_method": TEXT,
+        MISSING: FLAG,
         "metadata": JSON,
     },
 )

@@ -16,7 +16,9 @@ from mainstem.common.models.columns import ROOM, Versioned, big_integer, json_fi
 class Customer(Versioned, table=True):
     """A payer at Stripe.
 
-    Source: https://docs.stripe.com/api/customers/object
+    `missing` says that Stripe denied having the customer; a deleted one is shown as deleted. A missing
+    customer ends no subscription.
+    Source: https://docs.stripe.com/api/customers/object, https://docs.stripe.com/api/customers/retrieve
     """
 
     __tablename__ = "customer"
@@ -27,6 +29,7 @@ class Customer(Versioned, table=True):
     name: str | None = None
     default_source: str | None = None
     invoice_settings_default_payment_method: str | None = None
+    missing: bool | None = None
     metadata_: dict[str, Any] | None = json_field("metadata")
 
 

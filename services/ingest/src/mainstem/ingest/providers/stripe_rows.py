@@ -76,6 +76,7 @@ def _customer(one: Customer, is_deleted: bool) -> Snapshot:
         "name": one.name,
         "default_source": _id(one.default_source),
         "invoice_settings_default_payment_method": _id(one.invoice_settings.default_payment_method),
+        "missing": False,
         "metadata": _json(one.metadata),
     }
     return Snapshot("customer", one.id, values, customer=one.id, is_deleted=is_deleted)

@@ -13,14 +13,15 @@ from mainstem.ingest.rules.language import RuleSet
 ENTRIES = """
 WITH payer AS (
   SELECT link.kind, link.value, owner.account, owner.customer, owner.created,
-    coalesce(mirror.deleted, false) AS is_deleted
+    coalesce(mirror.deleted AND mirror.missing IS NOT TRUE, false) AS is_deleted
   FROM unnest($2::varchar[], $3::varchar[]) AS link (kind, value)
   CROSS JOIN LATERAL (
     SELECT account, customer, created FROM subscription.owner
     WHERE kind = link.kind AND value = link.value AND provider = $1 OFFSET 0
   ) AS owner
   LEFT JOIN LATERAL (
-    SELECT deleted FROM stripe.customer WHERE account = owner.account AND id = owner.customer OFFSET 0
+    SELECT deleted, missing FROM stripe.customer
+    WHERE account = owner.account AND id = owner.customer OFFSET 0
   ) AS mirror ON true
 )
 SELECT payer.kind AS owner_kind, payer.value AS owner_value, payer.account, payer.customer,
@@ -54,6 +55,7 @@ LEFT JOIN LATERAL (
 """All customers of each link, each with all its entries; a customer without any is one row of NULLs.
 
 Which customers count is the rule set's choice. A subscription that is gone is none.
+A customer that Stripe denies having, and does not show as deleted, is none that was deleted.
 An item that came without its subscription may have no period of its own; its siblings' is its too.
 `OFFSET 0` holds the planner to this order, each step by its whole key: before the first ANALYZE it takes
 `account` alone for selective, and reads everything for each row.

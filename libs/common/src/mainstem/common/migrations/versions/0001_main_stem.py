@@ -312,6 +312,7 @@ STATEMENTS = """
       name VARCHAR,
       default_source VARCHAR,
       invoice_settings_default_payment_method VARCHAR,
+      missing BOOLEAN,
       metadata JSONB,
       PRIMARY KEY (account, id)
     ) WITH (fillfactor = 85);
@@ -555,7 +556,7 @@ STATEMENTS = """
       FROM stripe.invoice;
     CREATE VIEW subscription.v1_owner AS
       SELECT owner.provider, owner.account, owner.customer, owner.kind, owner.value,
-        coalesce(customer.deleted, false) AS deleted
+        coalesce(customer.deleted AND customer.missing IS NOT TRUE, false) AS deleted
       FROM subscription.owner
       LEFT JOIN stripe.customer ON owner.provider = 'stripe' AND customer.account = owner.account
         AND customer.id = owner.customer;
