@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 import stripe_events as events
+from bare_objects import push
 from ingest_bench import Ingest
 from pydantic import SecretStr
 from stripe_events import START
@@ -106,3 +107,25 @@ async def test_each_account_has_its_own_holder_of_a_link(ingest: Ingest) -> None
         )
     rows = [(row["owner_value"], row["account"]) for row in await ingest.products()]
     assert rows == [("fxa-1", "default"), ("fxa-1", "other")]
+
+
+@pytest.mark.parametrize("is_lone", [False, True])
+async def test_an_item_that_moves_to_another_subscription_changes_both_owners(
+    ingest: Ingest, is_lone: bool
+) -> None:
+    other = events.item("si_2", of=events.price("price_2", product="prod_2"))
+    await ingest.take(
+        events.event("customer.created", events.customer("cus_1", owner="fxa-1")),
+        events.event("customer.created", events.customer("cus_2", owner="fxa-2")),
+        events.event("customer.subscription.created", events.subscription("sub_1", of="cus_1")),
+        events.event("customer.subscription.created", events.subscription("sub_2", of="cus_2", items=[other])),
+    )
+    assert await ingest.segments() == {("fxa-1", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
+    if is_lone:
+        await push(ingest, events.item("si_1", subscription="sub_2"))
+        await ingest.work_off()
+    else:
+        both = events.subscription("sub_2", of="cus_2", items=[events.item("si_1"), other])
+        await ingest.take(events.event("customer.subscription.updated", both, at=events.START + 1))
+    assert await ingest.segments() == {("fxa-2", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
+    assert set(await ingest.announced()) == {"fxa_id:fxa-1", "fxa_id:fxa-2"}

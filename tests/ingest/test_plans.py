@@ -17,12 +17,13 @@ VALUES = [f"fxa-{number}" for number in range(ASKED)]
 ACCOUNTS = ["default"] * ASKED
 NAMED = [f"cus_{number}" for number in range(ASKED)]
 SUBSCRIPTIONS = [f"sub_{number}" for number in range(ASKED)]
+ITEMS = [f"si_{number}" for number in range(ASKED)]
 
 STATEMENTS = {
     "entries": (products.ENTRIES, ("stripe", KINDS, VALUES)),
     "owners of a walk": (walk.OWNERS, ("fxa_id", "fxa-1", ASKED)),
     "stored": (products.STORED, ("stripe", KINDS, VALUES)),
-    "customers": (owners.FIND, ("stripe", ACCOUNTS, NAMED, ACCOUNTS, SUBSCRIPTIONS)),
+    "customers": (owners.FIND, ("stripe", ACCOUNTS, NAMED, ACCOUNTS, SUBSCRIPTIONS, ACCOUNTS, ITEMS)),
 }
 
 

@@ -74,10 +74,12 @@ class Commit:
         }
         roots = {(one.event.account, one.event.object_id) for one in readings}
         subscriptions = [(one.account, name) for one in changes if (name := _subscription(one)) is not None]
-        found = await self._owners.find_holders(connection, subscriptions)
+        # An item that comes with another subscription than it is stored with changes the former one's products.
+        items = [(one.account, item) for one in changes for item in _items(one)]
+        found = await self._owners.find_holders(connection, subscriptions, items)
         locked = {*roots, *named, *found}
         await lock(connection, Class.OBJECT, ((self._provider, *name) for name in locked))
-        customers = await self._owners.find(connection, _concerned(changes), subscriptions)
+        customers = await self._owners.find(connection, _concerned(changes), subscriptions, items)
         if not locked.issuperset(one.key for one in customers):
             raise MovedError
         return customers
@@ -136,6 +138,14 @@ def _subscription(change: Change) -> str | None:
     if snapshot.table == "subscription":
         return snapshot.id
     return None if snapshot.table != "subscription_item" else (snapshot.values or {}).get("subscription")
+
+
+def _items(change: Change) -> Iterable[str]:
+    """Return the subscription items that a change may write."""
+    snapshot = change.snapshot
+    if snapshot.table == "subscription" and snapshot.children is not None:
+        return [row["id"] for row in snapshot.children.rows]
+    return [snapshot.id] if snapshot.table == "subscription_item" else []
 
 
 def _causes(readings: Iterable[Reading], customers: Iterable[Customer]) -> _Causes:

@@ -11,25 +11,31 @@ from typing import Any, NamedTuple
 from mainstem.common.database import Connection
 from mainstem.common.owner import Link, Rule
 
-HOLDERS = """
-SELECT named.account, found.customer FROM unnest($1::varchar[], $2::varchar[]) AS named (account, id)
-CROSS JOIN LATERAL (
-  SELECT customer FROM stripe.subscription
-  WHERE account = named.account AND id = named.id AND customer IS NOT NULL OFFSET 0
-) AS found
-"""
-
-FIND = """
-WITH given AS (
-  SELECT account, customer, NULL AS subscription
-  FROM unnest($2::varchar[], $3::varchar[]) AS customers (account, customer)
-  UNION ALL
-  SELECT named.account, found.customer, named.id
-  FROM unnest($4::varchar[], $5::varchar[]) AS named (account, id)
+_HELD = """
+  SELECT named.account, found.customer, named.id FROM (
+    SELECT account, id FROM unnest({}::varchar[], {}::varchar[]) AS given (account, id)
+    UNION
+    SELECT item.account, parent.subscription FROM unnest({}::varchar[], {}::varchar[]) AS item (account, id)
+    CROSS JOIN LATERAL (
+      SELECT subscription FROM stripe.subscription_item
+      WHERE account = item.account AND id = item.id OFFSET 0
+    ) AS parent
+  ) AS named (account, id)
   CROSS JOIN LATERAL (
     SELECT customer FROM stripe.subscription
     WHERE account = named.account AND id = named.id AND customer IS NOT NULL OFFSET 0
   ) AS found
+"""
+"""Customers of stored subscriptions: of those that are named, and of those that have the named items."""
+
+HOLDERS = f"SELECT account, customer FROM ({_HELD.format('$1', '$2', '$3', '$4')}) AS held"  # noqa: S608 -- constants of this module
+
+FIND = f"""
+WITH given AS (
+  SELECT account, customer, NULL AS subscription
+  FROM unnest($2::varchar[], $3::varchar[]) AS customers (account, customer)
+  UNION ALL
+  {_HELD.format("$4", "$5", "$6", "$7")}
 )
 SELECT given.account, given.customer, given.subscription,
   mirror.created, mirror.description, mirror.email, mirror.metadata, owner.kind, owner.value
@@ -42,7 +48,7 @@ LEFT JOIN LATERAL (
   SELECT kind, value FROM subscription.owner
   WHERE provider = $1 AND account = given.account AND customer = given.customer OFFSET 0
 ) AS owner ON true
-"""
+"""  # noqa: S608 -- constants of this module
 """`OFFSET 0` holds the planner to look up each row by its whole key: before the first ANALYZE it takes
 `account` alone for selective."""
 
@@ -100,10 +106,13 @@ class Owners:
         return self._rule.link(values)
 
     async def find_holders(
-        self, connection: Connection, subscriptions: Sequence[tuple[str, str]]
+        self,
+        connection: Connection,
+        subscriptions: Sequence[tuple[str, str]],
+        items: Sequence[tuple[str, str]],
     ) -> set[CustomerKey]:
-        """Return the customers whose the stored subscriptions are, by (account, id)."""
-        rows = await connection.fetch(HOLDERS, *_columns(subscriptions))
+        """Return the customers of stored subscriptions, and of those with stored items, by (account, id)."""
+        rows = await connection.fetch(HOLDERS, *_columns(subscriptions), *_columns(items))
         return {CustomerKey(*row) for row in rows}
 
     async def find(
@@ -111,12 +120,13 @@ class Owners:
         connection: Connection,
         customers: Iterable[CustomerKey],
         subscriptions: Sequence[tuple[str, str]],
+        items: Sequence[tuple[str, str]],
     ) -> list[Customer]:
-        """Return these customers, and those whose the stored subscriptions are, by (account, id)."""
+        """Return these customers, and those of stored subscriptions or items, by (account, id)."""
         named, found = _columns(customers), _columns(subscriptions)
         if not named[0] and not found[0]:
             return []
-        rows = await connection.fetch(FIND, self._provider, *named, *found)
+        rows = await connection.fetch(FIND, self._provider, *named, *found, *_columns(items))
         return [self._customer(dict(row)) for row in rows]
 
     async def write(self, connection: Connection, customers: Iterable[CustomerKey]) -> None:
@@ -127,7 +137,7 @@ class Owners:
         named = list(customers)
         if not named:
             return
-        found = {one.key: one for one in await self.find(connection, named, ())}
+        found = {one.key: one for one in await self.find(connection, named, (), ())}
         linked = [(*one.key, *one.link, one.created) for one in found.values() if one.link is not None]
         unlinked = [one.key for one in found.values() if one.link is None]
         if linked:
