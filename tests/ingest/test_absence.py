@@ -283,32 +283,3 @@ async def _long(stripe: FetchWorld, kind: str) -> str:
     params: Any = {"customer": customer.id, "items": items}
     subscription = await stripe.shop.sdk.v1.subscriptions.create_async(params)
     return subscription.id if kind == "subscription" else str(subscription.latest_invoice)
-
-
-@pytest.mark.parametrize("is_restricted", [True, False], ids=["restricted key", "proven account"])
-async def test_missing_customer_ends_no_subscription_and_a_deleted_one_does(
-    ingest: Ingest, stripe: FetchWorld, is_restricted: bool
-) -> None:
-    ids = await sold(ingest, stripe)
-    await stripe.shop.sdk.v1.customers.update_async(ids["customer"], {"description": "fxa-1"})
-    await ingest.record(hint("customer", ids["customer"], one="evt_known"))
-    await work(ingest, stripe)
-    before = await ingest.segments()
-    assert list(before.values()) == ["active"]
-    stripe.world.faults.add(answer(ids["customer"], 404, MISSING))
-    if is_restricted:
-        stripe.world.faults.add(answer("^/v1/account$", 403, RESTRICTED))
-    await ingest.record(hint("customer", ids["customer"], one="evt_missing"))
-    assert (await work(ingest, stripe))[-1]["status"] == "done"
-    (row,) = await ingest.table("customer")
-    assert (row["deleted"], row["missing"]) == (True, True)
-    assert await ingest.segments() == before
-    deleted = "SELECT deleted FROM subscription.v1_owner"
-    assert await ingest.rows(deleted) == [{"deleted": False}]
-    await stripe.shop.sdk.v1.customers.delete_async(ids["customer"])
-    await ingest.record(hint("customer", ids["customer"], one="evt_deleted"))
-    await work(ingest, stripe)
-    (row,) = await ingest.table("customer")
-    assert (row["deleted"], row["missing"]) == (True, False)
-    assert list((await ingest.segments()).values()) == ["canceled"]
-    assert await ingest.rows(deleted) == [{"deleted": True}]

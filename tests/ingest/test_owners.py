@@ -118,7 +118,9 @@ async def test_an_item_that_moves_to_another_subscription_changes_both_owners(
         events.event("customer.created", events.customer("cus_1", owner="fxa-1")),
         events.event("customer.created", events.customer("cus_2", owner="fxa-2")),
         events.event("customer.subscription.created", events.subscription("sub_1", of="cus_1")),
-        events.event("customer.subscription.created", events.subscription("sub_2", of="cus_2", items=[other])),
+        events.event(
+            "customer.subscription.created", events.subscription("sub_2", of="cus_2", items=[other])
+        ),
     )
     assert await ingest.segments() == {("fxa-1", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
     if is_lone:

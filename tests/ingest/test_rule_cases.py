@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import stripe_events as events
+from false_answers import MISSING, RESTRICTED, answer
 from fetch_world import FetchWorld, open_fetch_world
 from ingest_bench import Ingest
 from stripe_events import DAY, MONTH, START
@@ -164,3 +165,28 @@ async def test_attempt_that_expired_does_not_count_when_objects_are_fetched(
     statuses = {row["status"] for row in await ingest.table("subscription")}
     assert statuses == {"incomplete_expired", "active"}
     assert [(row["segment"], row["sub_count"]) for row in await ingest.products()] == [("active", 1)]
+
+
+@pytest.mark.parametrize("is_restricted", [True, False], ids=["restricted key", "proven account"])
+async def test_missing_customer_ends_no_subscription_and_a_deleted_one_does(
+    ingest: Ingest, stripe: FetchWorld, is_restricted: bool
+) -> None:
+    sdk, customer = stripe.shop.sdk.v1, str((await stripe.shop.subscription()).customer)
+    await sdk.customers.update_async(customer, {"description": "fxa-1"})
+    await hear(ingest, stripe)
+    stripe.world.faults.add(answer(customer, 404, MISSING))
+    if is_restricted:
+        stripe.world.faults.add(answer("^/v1/account$", 403, RESTRICTED))
+    await sdk.customers.update_async(customer, {"name": "Ada"})
+    await hear(ingest, stripe)
+    assert await standing(ingest) == (True, True, ["active"], False)
+    await sdk.customers.delete_async(customer)
+    await hear(ingest, stripe)
+    assert await standing(ingest) == (True, False, ["canceled"], True)
+
+
+async def standing(ingest: Ingest) -> tuple[bool, bool, list[str], bool]:
+    """Return the one customer's tombstone and its mark, its segments, and how billing sees it."""
+    (row,) = await ingest.table("customer")
+    (owner,) = await ingest.rows("SELECT deleted FROM subscription.v1_owner")
+    return row["deleted"], row["missing"], list((await ingest.segments()).values()), owner["deleted"]

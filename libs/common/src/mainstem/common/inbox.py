@@ -21,7 +21,7 @@ NAMES = (
     "status",
     "last_error",
 )
-"""What an event is stored by."""
+"""Columns that an event is stored by."""
 
 # The account's side is that of its first signed event, in the commit of that event, unless it has one before.
 INSERT = f"""

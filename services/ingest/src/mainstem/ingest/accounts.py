@@ -115,8 +115,8 @@ async def introduce(connection: Connection, provider: str, accounts: Iterable[Ac
 async def agree(connection: Connection, provider: str, accounts: Iterable[Account]) -> Mapping[str, int]:
     """Write down each account and its mode, and return its epoch, by name. Safe to repeat.
 
-    A change of mode raises the epoch once, however many workers start: the row is locked by
-    whoever writes first, and the next one finds the mode as it should be. Connected accounts follow.
+    A change of mode raises the epoch once, however many workers start: the first one
+    that writes locks the row, and the next one finds the mode as it should be. Connected accounts follow.
     """
     ordered = sorted(accounts, key=lambda one: one.name)
     await introduce(connection, provider, ordered)

@@ -74,7 +74,7 @@ class Commit:
         }
         roots = {(one.event.account, one.event.object_id) for one in readings}
         subscriptions = [(one.account, name) for one in changes if (name := _subscription(one)) is not None]
-        # An item that comes with another subscription than it is stored with changes the former one's products.
+        # An item that comes with another subscription than before changes the former one's products too.
         items = [(one.account, item) for one in changes for item in _items(one)]
         found = await self._owners.find_holders(connection, subscriptions, items)
         locked = {*roots, *named, *found}

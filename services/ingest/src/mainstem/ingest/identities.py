@@ -160,7 +160,7 @@ def _problem(account: str, recorded: str, found: str) -> str:
 
 def _unrouted(account: str, recorded: str, found: str) -> str:
     return (
-        f"a request in the name of the connected account {recorded} was answered for {found}: see that nothing"
-        " on the way to Stripe takes the header `Stripe-Account` away, then run"
+        f"a request in the name of the connected account {recorded} was answered for {found}: see that"
+        " nothing on the way to Stripe takes the header `Stripe-Account` away, then run"
         f" `mainstem ingest accounts accept {account}`"
     )

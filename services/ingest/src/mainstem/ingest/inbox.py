@@ -88,7 +88,7 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an event could not be worked off; `is_own`: by its own fault; `is_final`: no retry can help."""
+    """Reason why an event failed; `is_own`: by its own fault; `is_final`: no retry can help."""
 
     event: Event
     reason: str

@@ -1,8 +1,8 @@
 """The order in which transactions wait for each other: advisory locks in three classes, each sorted (stop 4).
 
 First the active rule set, shared by all who derive by it; a switch takes it alone.
-Then every customer and root object of a batch, then every owner link involved. Whoever derives for an owner
-holds its lock, so it sees everything that others have committed for that owner.
+Then every customer and root object of a batch, then every owner link involved. A transaction that
+derives for an owner holds its lock, and so sees everything that others have committed for that owner.
 """
 
 from collections.abc import Iterable

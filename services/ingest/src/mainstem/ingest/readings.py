@@ -12,7 +12,7 @@ from mainstem.ingest.providers.stripe_events import canonical
 
 
 class Cause(StrEnum):
-    """Why an object counts as deleted, if it does."""
+    """Reason for which an object counts as deleted, if it does."""
 
     DELETED = "deleted"
     """The provider shows it as deleted."""

@@ -49,8 +49,8 @@ def key_livemode(api_key: str) -> bool | None:
 def is_served(standing: Mapping[str, Any], account: str, configured: Collection[str], mode: str) -> bool:
     """Return whether a worker with these configured accounts, all of one mode, works on the account.
 
-    A connected account follows its parent. Its own mode is compared too: a worker that has not heard of the
-    parent's change of mode leaves the account to the workers that have.
+    A connected account follows its parent. Its own mode is compared too: a worker of the parent's
+    former mode leaves the account to the workers of the new one.
     """
     if account in configured:
         return True

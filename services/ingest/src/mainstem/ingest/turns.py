@@ -9,11 +9,11 @@ from mainstem.common.database import Connection
 from mainstem.ingest import tenants
 
 SUSPICIOUS_CLAIMS = 3
-"""How often an event may be claimed without a word of what became of it, before it runs alone."""
+"""Claims of an event that may end without a result; with more it runs alone."""
 WALK_STEPS = 200
-"""How many accounts with open events one statement looks at."""
+"""Accounts with open events that one statement looks at, at most."""
 MOST_WALKS = 5
-"""How many such statements a claim makes; the next claim goes on where it ended."""
+"""Such statements of one claim, at most; the next claim goes on where it ended."""
 
 _OPEN = "status = 'received' AND provider = $1 AND failures {failures} 0"
 _NEXT = f"""(

@@ -88,7 +88,9 @@ def _related(about: object) -> tuple[str | None, str | None]:
     """Return id and kind of the object that the event is about, None for what is no text, or empty."""
     if not isinstance(about, dict):
         return None, None
-    object_id, kind = (one if isinstance(one, str) and one else None for one in map(about.get, ("id", "type")))
+    object_id, kind = (
+        one if isinstance(one, str) and one else None for one in map(about.get, ("id", "type"))
+    )
     return object_id, kind
 
 

@@ -39,7 +39,7 @@ class Difference:
 
     @property
     def kind(self) -> Kind:
-        """Whether the owner gains the product, loses it, or sees another change of it."""
+        """Meaning for the owner: the product is gained, lost, or changed in another way."""
         had, has = _is_held(self.before), _is_held(self.after)
         if had == has:
             return Kind.CHANGE

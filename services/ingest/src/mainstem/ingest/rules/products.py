@@ -163,8 +163,8 @@ async def rederive(
         await connection.execute(UPSERT, now, *_transposed(changed))
     if gone:
         await connection.execute(DELETE, *_transposed(gone))
-    told = [row for row in changed if differs(stored.get(row[: len(KEY)]), row)]
-    return {Link(row[0], row[1]) for row in (*told, *gone)}
+    different = [row for row in changed if differs(stored.get(row[: len(KEY)]), row)]
+    return {Link(row[0], row[1]) for row in (*different, *gone)}
 
 
 def differs(old: _Row | None, new: _Row | None) -> bool:

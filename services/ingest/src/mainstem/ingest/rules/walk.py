@@ -134,11 +134,11 @@ class Walk:
             await lock(connection, Class.OWNER, ((self._provider, *link) for link in links))
             now = self._clock.now()
             changed = await rederive(connection, self._provider, links, rules, now)
-            told = [
+            announcements = [
                 Announcement(PRODUCT_SUBSCRIPTION_CHANGED, f"{link.kind}:{link.value}", None)
                 for link in sorted(changed)
             ]
-            await announce(connection, told, now)
+            await announce(connection, announcements, now)
             await connection.execute(ADVANCE, cursor["id"], *links[-1])
             return Step(owners=len(links), changed=len(changed))
 
