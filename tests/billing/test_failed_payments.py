@@ -157,6 +157,24 @@ async def test_refusal_to_void_an_unpaid_bill_cancels_nothing(
     assert await url_of(client)
 
 
+@pytest.mark.parametrize("path", ["/v1/invoices/.*/void", "/v1/subscriptions/sub_", "/v1/invoice_payments"])
+async def test_missing_part_of_a_failed_purchase_frees_no_place(
+    world: BillingWorld, client: httpx.AsyncClient, failed: str, path: str
+) -> None:
+    """While the purchase is not ended at Stripe, a second session could be paid beside it."""
+    missing = {"code": "resource_missing", "message": "No such object: 'in_1'", "param": "id"}
+    world.break_(Kind.STATUS, path, status=404, body=json.dumps({"error": missing}), remaining=None)
+    answer = await buy(client)
+    assert (answer.status_code, answer.json()["stripe"]["code"]) == (502, "resource_missing")
+    shop: Shop = await world.work_by_hand()
+    await world.stripe.move_to(world.stripe.now + HOUR)
+    assert await shop.sweep.work() == 1
+    assert await reservations(world) == ["open"]
+    world.stripe.faults.clear()
+    assert await url_of(client)
+    assert await reservations(world) == ["failed", "open"]
+
+
 @pytest.mark.usefixtures("failed")
 @pytest.mark.parametrize("path", ["/v1/invoices/.*/void", "/v1/subscriptions/sub_"])
 @pytest.mark.parametrize("kind", [Kind.LOSE_ANSWER, Kind.DROP])

@@ -14,7 +14,7 @@ from mainstem.billing.purchases import hints_of, subscription_of
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import ENDINGS, OPEN, Reservation
 from mainstem.billing.sessions import Seen, Sessions
-from mainstem.billing.stripe import MISSING, PROVIDER, Object, OutcomeUnknownError
+from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
@@ -80,13 +80,13 @@ class Arrivals:
             return Arrival(State.UNKNOWN)
         try:
             async with asyncio.timeout(LOOK_SECONDS):
-                seen = await self._sessions.look(session_id)
+                seen = await self._sessions.find(session_id)
         except (OutcomeUnknownError, TimeoutError):
             return Arrival(State.UNREACHABLE)
         except RefusedError as error:
             log.warning("arrival.refused", reservation=str(one.id), reason=error.reason)
-            return Arrival(State.UNKNOWN if error.code == MISSING else State.UNREACHABLE)
-        return await self._say(one, seen)
+            return Arrival(State.UNREACHABLE)
+        return Arrival(State.UNKNOWN) if seen is None else await self._say(one, seen)
 
     async def _say(self, one: Reservation, seen: Seen) -> Arrival:
         found, session = seen.stage, seen.session

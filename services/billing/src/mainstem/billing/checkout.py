@@ -125,7 +125,7 @@ class Checkout:
 
     async def _reuse(self, one: Reservation, price: Price) -> str | None:
         """Return the URL of an open session; None if it is over, and its reservation freed."""
-        seen = await self._look_up(one)
+        seen = await self._sessions.settle(one.session_id or "")
         now = seen.stage if seen is not None else Stage.EXPIRED
         if now is Stage.PENDING:
             raise ConflictError(PENDING)
@@ -146,15 +146,6 @@ class Checkout:
             is_ours = await reservations.close(connection, one, ENDINGS[ended], now)
             if is_ours and ended is Stage.FAILED and seen is not None:
                 await hints.write(connection, hints_of(seen.session), now)
-
-    async def _look_up(self, one: Reservation) -> Seen | None:
-        """Return the session, a failed purchase ended; None if Stripe does not know it."""
-        try:
-            return await self._sessions.abandon(await self._sessions.look(one.session_id or ""))
-        except RefusedError as error:
-            if error.code != MISSING:
-                raise
-            return None
 
     async def _expire(self, one: Reservation) -> bool:
         """End a session at another price; return whether it ended, and was not paid just now."""

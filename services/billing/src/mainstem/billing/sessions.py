@@ -8,7 +8,7 @@ import structlog
 from mainstem.billing.policies import Stage, is_unsettled, stage
 from mainstem.billing.purchases import invoice_of, subscription_of
 from mainstem.billing.refusals import RefusedError
-from mainstem.billing.stripe import Object, Stripe
+from mainstem.billing.stripe import MISSING, Object, Stripe
 
 log = structlog.get_logger()
 
@@ -37,14 +37,35 @@ class Sessions:
     def __init__(self, stripe: Stripe) -> None:
         self._stripe = stripe
 
-    async def look(self, session_id: str) -> Seen:
-        """Return a session and how far it came.
+    async def find(self, session_id: str) -> Seen | None:
+        """Return a session and how far it came, None if Stripe does not know it.
+
+        Only the session's own absence counts: while its invoice or subscription is missing, a payment may still
+        arrive.
 
         Raises:
-            RefusedError: Stripe does not know it, or the key may not read it.
+            RefusedError: the key may not read it, or something else of it is missing.
             OutcomeUnknownError: Stripe did not answer.
         """
-        session = await self._stripe.get_session(session_id)
+        try:
+            session = await self._stripe.get_session(session_id)
+        except RefusedError as error:
+            if error.code != MISSING:
+                raise
+            return None
+        return await self._seen(session)
+
+    async def settle(self, session_id: str) -> Seen | None:
+        """Return a session, a failed purchase ended; None if Stripe does not know it. Safe to repeat.
+
+        Raises:
+            RefusedError: as in `find` and `abandon`.
+            OutcomeUnknownError: Stripe did not answer.
+        """
+        seen = await self.find(session_id)
+        return None if seen is None else await self.abandon(seen)
+
+    async def _seen(self, session: Object) -> Seen:
         invoice = invoice_of(session) if is_unsettled(session) else None
         payments = [] if invoice is None else await self._stripe.list_payments(invoice["id"])
         return Seen(session, stage(session, [_status(payment) for payment in payments]))
@@ -80,7 +101,7 @@ class Sessions:
             await act(ending["id"])
         except RefusedError as error:
             refusal = error
-        seen = await self.look(seen.session["id"])
+        seen = await self._seen(await self._stripe.get_session(seen.session["id"]))
         if refusal is not None and seen.stage is Stage.FAILED and not is_over(seen):
             raise refusal
         if refusal is None:

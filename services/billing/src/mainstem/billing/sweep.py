@@ -11,7 +11,7 @@ from mainstem.billing.purchases import hints_of
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import DONE, ENDINGS, EXPIRED, OPEN, Reservation
 from mainstem.billing.sessions import Sessions
-from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError
+from mainstem.billing.stripe import Object, OutcomeUnknownError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
 from mainstem.common.database import Transactions
@@ -65,11 +65,8 @@ class Sweep:
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=type(error).__name__)
 
     async def _settle_session(self, one: Reservation, lease: Lease) -> None:
-        try:
-            seen = await self._sessions.abandon(await self._sessions.look(one.session_id or ""))
-        except RefusedError as error:
-            if error.code != MISSING:
-                raise
+        seen = await self._sessions.settle(one.session_id or "")
+        if seen is None:
             await self._end(one, lease, EXPIRED)
             return
         status = ENDINGS.get(seen.stage)
