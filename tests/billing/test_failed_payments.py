@@ -211,6 +211,25 @@ async def test_worker_frees_a_failed_purchase_that_nobody_asks_about(
     assert await shop.sweep.work() == 0
 
 
+async def test_worker_that_may_not_end_a_failed_purchase_backs_off_and_stores_the_cause(
+    world: BillingWorld, client: httpx.AsyncClient, failed: str
+) -> None:
+    shop: Shop = await world.work_by_hand()
+    error = {"message": "The key lacks `rak_invoice_write`"}
+    world.break_(
+        Kind.STATUS, "/v1/invoices/.*/void", status=403, body=json.dumps({"error": error}), remaining=None
+    )
+    await world.stripe.move_to(world.stripe.now + HOUR)
+    assert [await shop.sweep.work(), await shop.sweep.work()] == [1, 0]
+    (reservation,) = await world.reservations()
+    assert (reservation["failures"], reservation["lease_token"]) == (1, None)
+    assert reservation["last_error"] == "The key lacks `rak_invoice_write` (HTTP 403)"
+    world.stripe.faults.clear()
+    await world.stripe.move_to(world.stripe.now + 60)
+    assert await shop.sweep.work() == 1
+    assert await reservations(world) == ["failed"]
+
+
 async def test_return_page_has_the_worker_free_a_failed_purchase_at_once(
     world: BillingWorld, client: httpx.AsyncClient, failed: str
 ) -> None:

@@ -10,7 +10,7 @@ from mainstem.billing.checkout import LEASE_SECONDS, Checkout
 from mainstem.billing.purchases import hints_of
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import DONE, ENDINGS, EXPIRED, OPEN, Reservation
-from mainstem.billing.sessions import Sessions
+from mainstem.billing.sessions import Seen, Sessions
 from mainstem.billing.stripe import Object, OutcomeUnknownError
 from mainstem.common import hints
 from mainstem.common.clock import Clock
@@ -64,8 +64,17 @@ class Sweep:
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other reservation's way
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=type(error).__name__)
 
+    async def _look(self, one: Reservation, lease: Lease) -> Seen | None:
+        """Return the session as it is settled; after a failure the next look backs off."""
+        try:
+            return await self._sessions.settle(one.session_id or "")
+        except (RefusedError, OutcomeUnknownError) as error:
+            async with self._database.transaction() as connection:
+                await reservations.release(connection, lease, one, error.reason, self._clock.now())
+            raise
+
     async def _settle_session(self, one: Reservation, lease: Lease) -> None:
-        seen = await self._sessions.settle(one.session_id or "")
+        seen = await self._look(one, lease)
         if seen is None:
             await self._end(one, lease, EXPIRED)
             return
