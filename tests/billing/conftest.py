@@ -5,7 +5,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from billing_world import TABLES, BillingWorld, open_billing_world
+from billing_world import TABLES, BillingWorld, open_billing_world, register, url_of
 from clicking import Browser
 from ingest_bench import empty, open_ingest
 from operating import SIGNALS, cancel
@@ -57,6 +57,17 @@ async def browser() -> AsyncIterator[Browser]:
 @pytest.fixture
 async def shop(world: BillingWorld) -> Shop:
     return await world.work_by_hand()
+
+
+@pytest.fixture
+async def customer(world: BillingWorld, client: httpx.AsyncClient, browser: Browser) -> str:
+    """The customer of a buyer who has paid for a month."""
+    await register(client)
+    await browser.open(await url_of(client))
+    await browser.click("pay")
+    (held,) = world.held("customer")
+    found: str = held["id"]
+    return found
 
 
 @pytest.fixture(params=SIGNALS)

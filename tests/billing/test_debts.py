@@ -5,15 +5,13 @@ from typing import Any
 
 import httpx
 import pytest
-import stripe
-from billing_world import BillingWorld, buy, register, url_of
-from clicking import Browser
+from billing_world import BillingWorld, buy, url_of
+from owing import MONTH_SECONDS, bill_by_hand, break_the_card, end_subscription, fail_to_pay
 
 from mainstem.billing.debts import ROWS, Bill, Debt, find_debt
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
-MONTH_SECONDS = 31 * 86_400
 FINALIZED = NOW - 10 * DAY
 SENT: Any = {"collection_method": "send_invoice", "attempt_count": 0, "due_date": NOW - DAY}
 GIVEN_UP: Any = {"status": "uncollectible"}
@@ -37,6 +35,7 @@ def bill(**more: Any) -> Bill:
         "finalized_at": FINALIZED,
         "marked_uncollectible_at": None,
         "uncollectible_reason": None,
+        "subscription_status": "past_due",
     }
     return Bill(**(plain | more))
 
@@ -50,7 +49,15 @@ CASES = [
     (bill(attempt_count=0), NOTHING),
     (bill(attempt_count=None), NOTHING),
     (bill(attempt_count=0, billing_reason="manual"), NOTHING),
-    (bill(billing_reason="subscription_create"), NOTHING),
+    *(
+        (bill(billing_reason="subscription_create", subscription_status=status), NOTHING)
+        for status in ("incomplete", "incomplete_expired", "canceled", None)
+    ),
+    *(
+        (bill(billing_reason="subscription_create", subscription_status=status), FINALIZED)
+        for status in ("trialing", "active", "past_due", "unpaid", "paused")
+    ),
+    (bill(subscription_status=None), FINALIZED),
     # Statuses that ask for nothing.
     (bill(status="draft"), NOTHING),
     (bill(status="paid", amount_remaining=0), NOTHING),
@@ -72,7 +79,7 @@ CASES = [
     (bill(**GIVEN_UP, uncollectible_reason="subscription_canceled", attempt_count=0), NOTHING),
     (bill(**GIVEN_UP, uncollectible_reason="what_comes_next"), FINALIZED),
     (bill(**GIVEN_UP, uncollectible_reason="subscription_paused"), NOTHING),
-    (bill(**GIVEN_UP, billing_reason="subscription_create"), NOTHING),
+    (bill(**GIVEN_UP, billing_reason="subscription_create", subscription_status="canceled"), NOTHING),
     # Sent.
     (bill(**SENT), NOW - DAY),
     (bill(**SENT | {"due_date": NOW}), NOTHING),
@@ -112,46 +119,6 @@ def test_every_row_decides_a_case_and_names_its_source() -> None:
     deciding = {next(row.name for row in ROWS if row.fits(given, NOW)) for given, _ in CASES}
     assert deciding == {row.name for row in ROWS}
     assert all(row.source.startswith("https://docs.stripe.com/") for row in ROWS)
-
-
-@pytest.fixture
-async def customer(world: BillingWorld, client: httpx.AsyncClient, browser: Browser) -> str:
-    """The customer of a buyer who has paid for a month."""
-    await register(client)
-    await browser.open(await url_of(client))
-    await browser.click("pay")
-    (held,) = world.held("customer")
-    found: str = held["id"]
-    return found
-
-
-async def end_subscription(world: BillingWorld) -> None:
-    (subscription,) = world.held("subscription")
-    await world.shop.sdk.v1.subscriptions.cancel_async(subscription["id"])
-    await world.mirror()
-
-
-async def bill_by_hand(world: BillingWorld, customer: str, **more: Any) -> stripe.Invoice:
-    """Have an invoice that is finalized and not attempted."""
-    invoices = world.shop.sdk.v1.invoices
-    await world.shop.sdk.v1.invoice_items.create_async(
-        {"customer": customer, "amount": 999, "currency": "usd"}
-    )
-    params: Any = {
-        "customer": customer,
-        "pending_invoice_items_behavior": "include",
-        "auto_advance": False,
-        **more,
-    }
-    invoice = await invoices.create_async(params)
-    return await invoices.finalize_invoice_async(invoice.id)
-
-
-async def fail_to_pay(world: BillingWorld, customer: str, invoice: stripe.Invoice) -> None:
-    await world.shop.pay_with(customer, "pm_card_chargeCustomerFail")
-    methods = await world.shop.sdk.v1.customers.payment_methods.list_async(customer)
-    with pytest.raises(stripe.CardError):
-        await world.shop.sdk.v1.invoices.pay_async(invoice.id, {"payment_method": methods.data[0].id})
 
 
 async def test_bill_given_up_without_an_attempt_keeps_nobody_from_buying(
@@ -202,14 +169,6 @@ async def test_bill_from_before_a_pause_stays_a_debt(
     await world.shop.sdk.v1.subscriptions.update_async(subscription["id"], params)
     await world.mirror()
     assert (await buy(client)).status_code == 402
-
-
-async def break_the_card(world: BillingWorld, customer: str) -> None:
-    """Have the customer's next renewal fail."""
-    method = await world.shop.pay_with(customer, "pm_card_chargeCustomerFail")
-    (subscription,) = world.held("subscription")
-    params: Any = {"default_payment_method": method.id}
-    await world.shop.sdk.v1.subscriptions.update_async(subscription["id"], params)
 
 
 async def test_renewal_that_failed_for_good_is_a_debt(

@@ -6,7 +6,7 @@ keep the session. Whatever crashes in between, the next caller goes on from ther
 
 import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,8 @@ import structlog
 from mainstem.billing import accounts, mirror, reservations
 from mainstem.billing.accounts import Account
 from mainstem.billing.customers import Customers
-from mainstem.billing.debts import Debt, find_debt
-from mainstem.billing.policies import Stage, is_active
+from mainstem.billing.debts import Bill, Debt, find_debt
+from mainstem.billing.policies import Stage, is_active, is_unpaid
 from mainstem.billing.prices import Price
 from mainstem.billing.purchases import hints_of
 from mainstem.billing.refusals import RefusedError
@@ -80,9 +80,9 @@ class Checkout:
             RefusedError: Stripe will not.
             UnavailableError: not in time; the next call goes on with it.
         """
-        await self._check_mirror(account)
         try:
             async with asyncio.timeout(self._terms.wait_seconds):
+                await self._check_mirror(account)
                 return await self._open(account, price)
         except TimeoutError:
             raise UnavailableError(
@@ -116,12 +116,24 @@ class Checkout:
             bills = await mirror.list_unpaid(connection, account.customer)
             subscriptions = await mirror.list_subscriptions(connection, account.customer)
             statuses = await mirror.list_statuses(connection, account.owner)
-        now = self._clock.now()
-        debts = [debt for bill in bills if (debt := find_debt(bill, now)) is not None]
-        if debts:
-            raise PaymentRequiredError(OVERDUE, debts=[_shown(debt) for debt in debts])
+        await self._check_debts(bills)
         if any(map(is_active, [*statuses, *(one.status for one in subscriptions)])):
             raise ConflictError(HAS_ONE)
+
+    async def _check_debts(self, bills: Sequence[Bill]) -> None:
+        now = self._clock.now()
+        debts = [debt for bill in bills if (debt := find_debt(bill, now)) is not None]
+        are_owed = await asyncio.gather(*(self._is_owed(debt) for debt in debts))
+        if any(are_owed):
+            owed = [_shown(debt) for debt, is_owed in zip(debts, are_owed, strict=True) if is_owed]
+            raise PaymentRequiredError(OVERDUE, debts=owed)
+
+    async def _is_owed(self, debt: Debt) -> bool:
+        """Return whether Stripe shows the debt too: the mirror may be late, and knows no payment under way."""
+        try:
+            return is_unpaid(await self._stripe.get_invoice(debt.invoice))
+        except RefusedError:
+            return True
 
     async def _reuse(self, one: Reservation, price: Price) -> str | None:
         """Return the URL of an open session; None if it is over, and its reservation freed."""

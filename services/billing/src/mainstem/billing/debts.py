@@ -13,6 +13,8 @@ SENT = "send_invoice"
 FIRST = "subscription_create"
 PAUSED = "subscription_paused"
 ASKED_FOR = frozenset({"open", "uncollectible"})
+STARTED = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
+"""Statuses of a subscription that has started and goes on, paid or not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +35,7 @@ class Bill:
     finalized_at: datetime | None
     marked_uncollectible_at: datetime | None
     uncollectible_reason: str | None
+    subscription_status: str | None
 
     @property
     def rest(self) -> int:
@@ -108,8 +111,8 @@ ROWS = (
         "https://docs.stripe.com/api/subscriptions/object#subscription_object-status",
     ),
     Row(
-        "a first bill, which starts nothing until it is paid",
-        lambda bill, _: bill.billing_reason == FIRST,
+        "a first bill, while its subscription has not started",
+        lambda bill, _: bill.billing_reason == FIRST and bill.subscription_status not in STARTED,
         None,
         "https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses",
     ),

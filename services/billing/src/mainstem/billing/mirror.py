@@ -38,13 +38,17 @@ WHERE owner.provider = 'stripe' AND owner.account = $1 AND owner.kind = $2 AND o
 STATUS = "SELECT status FROM stripe.v1_subscription WHERE account = $1 AND id = $2 AND NOT deleted"
 
 UNPAID = """
-SELECT id, status, currency, amount_due, amount_paid, amount_remaining, attempt_count, billing_reason,
-  collection_method, created, due_date, status_transitions_finalized_at AS finalized_at,
-  status_transitions_marked_uncollectible_at AS marked_uncollectible_at,
-  status_details_uncollectible_reason AS uncollectible_reason
-FROM stripe.v1_invoice
-WHERE account = $1 AND customer = $2 AND status IN ('open', 'uncollectible') AND NOT deleted
-ORDER BY created, id
+SELECT bill.id, bill.status, bill.currency, bill.amount_due, bill.amount_paid, bill.amount_remaining,
+  bill.attempt_count, bill.billing_reason, bill.collection_method, bill.created, bill.due_date,
+  bill.status_transitions_finalized_at AS finalized_at,
+  bill.status_transitions_marked_uncollectible_at AS marked_uncollectible_at,
+  bill.status_details_uncollectible_reason AS uncollectible_reason, subscription.status AS subscription_status
+FROM stripe.v1_invoice AS bill
+LEFT JOIN stripe.v1_subscription AS subscription
+  ON subscription.account = bill.account AND subscription.id = bill.subscription
+WHERE bill.account = $1 AND bill.customer = $2 AND bill.status IN ('open', 'uncollectible')
+  AND NOT bill.deleted
+ORDER BY bill.created, bill.id
 """
 
 

@@ -78,6 +78,24 @@ def stage(session: Mapping[str, Any], intents: Collection[str] = ()) -> Stage:
     return Stage.FAILED if ended_unpaid else Stage.DONE
 
 
+def intent_status(payment: Mapping[str, Any]) -> str:
+    """Return the status of an invoice payment's intent; one without an intent has only its own."""
+    intent = payment["payment"].get("payment_intent")
+    if payment["status"] == "canceled" or not isinstance(intent, Mapping):
+        return str(payment["status"])
+    return str(intent["status"])
+
+
+def is_unpaid(invoice: Mapping[str, Any]) -> bool:
+    """Return whether an invoice, as Stripe shows it with its payments inside, waits for a payment to be made.
+
+    While a bank debit is under way, which takes days, the invoice is open and counts as attempted.
+    Source: https://docs.stripe.com/payments/paymentintents/lifecycle
+    """
+    is_open = invoice["status"] in {"open", "uncollectible"} and invoice["amount_remaining"] > 0
+    return is_open and all(intent_status(payment) != "processing" for payment in invoice["payments"]["data"])
+
+
 def is_unsettled(session: Mapping[str, Any]) -> bool:
     """Return whether only its payment intents tell what becomes of a session."""
     is_unpaid = session["status"] == "complete" and session.get("payment_status") == "unpaid"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from mainstem.billing.policies import Stage, is_unsettled, stage
+from mainstem.billing.policies import Stage, intent_status, is_unsettled, stage
 from mainstem.billing.purchases import invoice_of, subscription_of
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.stripe import MISSING, Object, Stripe
@@ -68,7 +68,7 @@ class Sessions:
     async def _seen(self, session: Object) -> Seen:
         invoice = invoice_of(session) if is_unsettled(session) else None
         payments = [] if invoice is None else await self._stripe.list_payments(invoice["id"])
-        return Seen(session, stage(session, [_status(payment) for payment in payments]))
+        return Seen(session, stage(session, [intent_status(payment) for payment in payments]))
 
     async def abandon(self, seen: Seen) -> Seen:
         """Make a failed purchase one that never starts, and return the session as it is then. Safe to repeat.
@@ -107,11 +107,3 @@ class Sessions:
         if refusal is None:
             log.info("failed_purchase.ended", object=ending["id"], stage=seen.stage)
         return seen
-
-
-def _status(payment: Object) -> str:
-    """Return the status of a payment's intent; a payment without one says only that it is not cancelled."""
-    intent = payment["payment"].get("payment_intent")
-    if payment["status"] == "canceled" or not isinstance(intent, dict):
-        return str(payment["status"])
-    return str(intent["status"])

@@ -135,6 +135,11 @@ class Stripe:
         inside = {"expand": ["data.payment.payment_intent"]}
         return await self._list("/v1/invoice_payments", {"invoice": invoice, "limit": PAGE, **inside})
 
+    async def get_invoice(self, invoice: str) -> Object:
+        """Return an invoice with its payments and their payment intents inside."""
+        inside = {"expand": ["payments.data.payment.payment_intent"]}
+        return await self._call("get", f"/v1/invoices/{_part(invoice)}", inside)
+
     async def void_invoice(self, invoice: str) -> None:
         """Make an invoice one that can never be paid; safe to repeat, which is refused then.
 
