@@ -65,7 +65,7 @@ async def test_debt_of_the_mirror_counts_where_stripe_does_not_show_the_invoice(
 async def test_first_bill_of_a_subscription_that_started_is_a_debt(
     world: BillingWorld, client: httpx.AsyncClient, customer: str
 ) -> None:
-    """Stripe may start a subscription while the bank debit of its first bill is under way, which then fails."""
+    """Stripe may start a subscription while the bank debit of its first bill is under way."""
     await end_subscription(world)
     (price,) = world.held("price")
     await world.shop.pay_with(customer, "pm_card_chargeCustomerFail")

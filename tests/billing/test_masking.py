@@ -60,6 +60,13 @@ def test_long_message_is_cut() -> None:
     assert len(masked("word " * 10_000, {})) == LONGEST
 
 
+@pytest.mark.parametrize("value", ["Ada Lovelace of Ockham Park, " * 9, "ada.lovelace@sub.example.org "])
+def test_value_that_the_limit_of_reading_cuts_does_not_show(value: str) -> None:
+    for before in range(0, len(value), 7):
+        shown = masked("x" * before + " " + value * 1_000, {"description": value.strip()})
+        assert "ada" not in shown.casefold()
+
+
 VALUES = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs", "Cc", "Zl", "Zp"], exclude_characters="*"),
     min_size=3,

@@ -129,7 +129,7 @@ class Checkout:
             raise PaymentRequiredError(OVERDUE, debts=owed)
 
     async def _is_owed(self, debt: Debt) -> bool:
-        """Return whether Stripe shows the debt too: the mirror may be late, and knows no payment under way."""
+        """Return whether Stripe shows the debt too: the mirror may be late, and knows no payments."""
         try:
             return is_unpaid(await self._stripe.get_invoice(debt.invoice))
         except RefusedError:

@@ -14,6 +14,9 @@ LONGEST = 300
 """Characters of a masked message; a longer one is cut."""
 
 _READ = 2_000
+_HALVES = 400
+"""Characters left out, at least, at the end of a message that is longer than `_READ`: half a value shows."""
+
 _WHOLE_WORDS = 3
 """A shorter value is masked as a word only, not inside other words."""
 
@@ -73,13 +76,16 @@ def masked(message: str, sent: Mapping[str, Any]) -> str:
     """
     text = " ".join("".join(one if one.isprintable() else " " for one in message[:_READ]).split())
     kept = frozenset(_values(sent, is_personal=False))
-    for value in sorted(set(_values(sent, is_personal=True)), key=len, reverse=True):
+    personal = sorted(set(_values(sent, is_personal=True)), key=len, reverse=True)
+    for value in personal:
         text = _without(text, value)
     text = _URL.sub(lambda found: _url(found.group()), text)
     text = _EMAIL.sub(MASK, text)
     text = _QUOTED.sub(lambda found: _quoted(found, kept), text)
     text = _PHONE.sub(MASK, text)
     text = _TOKEN.sub(lambda found: _token(found.group(), kept), text)
+    if len(message) > _READ:
+        text = text[: -max([_HALVES, *map(len, personal)])] or MASK
     return text if len(text) <= LONGEST else f"{text[: LONGEST - 1]}…"
 
 

@@ -96,7 +96,8 @@ class CurrencyError(RefusedError):
 
     Sources: https://support.stripe.com/questions/updating-subscription-currency,
     https://github.com/Automattic/woocommerce-payments/issues/7732,
-    https://github.com/Paymenter/Paymenter/issues/986.
+    https://github.com/Paymenter/Paymenter/issues/986,
+    https://github.com/civitai/civitai/pull/4945.
     """
 
     status = HTTPStatus.CONFLICT
@@ -144,7 +145,9 @@ NAMED: tuple[tuple[str, Callable[[Refusal], RefusedError]], ...] = (
     ("managed by the subscription schedule", ScheduledError),
     ("combine currencies on a single customer", CurrencyError),
     ("does not match the customer currency", CurrencyError),
+    ("match the expected currency", CurrencyError),
     ("default configuration has not been created", NoPortalError),
+    ("save your customer portal settings", NoPortalError),
     ("canceled subscription can only update", EndedError),
 )
 """Words of Stripe's messages by which refusals are known, and the error of each."""

@@ -40,7 +40,7 @@ class Sessions:
     async def find(self, session_id: str) -> Seen | None:
         """Return a session and how far it came, None if Stripe does not know it.
 
-        Only the session's own absence counts: while its invoice or subscription is missing, a payment may still
+        Only the session's own absence counts: if its invoice or subscription is missing, a payment may still
         arrive.
 
         Raises:
