@@ -109,6 +109,17 @@ async def test_payment_under_way_stays_pending_for_as_long_as_it_takes(
     assert statuses(world, "subscription") == ["incomplete"]
 
 
+async def test_payment_under_way_is_pending_though_its_subscription_ended(
+    world: BillingWorld, client: httpx.AsyncClient, pending: str
+) -> None:
+    """The debit goes on, and pays the invoice; a second session could be paid beside it."""
+    (subscription,) = world.held("subscription")
+    await world.shop.sdk.v1.subscriptions.cancel_async(subscription["id"])
+    assert told(await buy(client)) == PENDING
+    assert (await return_page(world, client, pending))[0] == "pending"
+    assert statuses(world, "invoice") == ["open"]
+
+
 async def test_what_ended_after_a_failed_payment_is_hinted_at(
     world: BillingWorld, client: httpx.AsyncClient, failed: str
 ) -> None:

@@ -3,8 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-OVER = frozenset({"canceled", "incomplete_expired"})
-"""Statuses of a subscription that has ended. https://docs.stripe.com/billing/subscriptions/overview"""
+from mainstem.billing.policies import OVER
 
 
 def undoing(subscription: Mapping[str, Any]) -> Mapping[str, Any] | None:

@@ -59,6 +59,13 @@ https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
 
+UNDER_WAY = "processing"
+"""Status of a payment intent whose payment has begun and not ended, as a bank debit for days."""
+
+OVER = frozenset({"canceled", "incomplete_expired"})
+"""Statuses of a subscription that has ended. https://docs.stripe.com/billing/subscriptions/overview"""
+
+
 def stage(session: Mapping[str, Any], intents: Collection[str] = ()) -> Stage:
     """Return how far a session came, as Stripe shows it with its subscription and invoice inside.
 
@@ -71,11 +78,13 @@ def stage(session: Mapping[str, Any], intents: Collection[str] = ()) -> Stage:
     subscription, invoice = _status(session, "subscription"), _status(session, "invoice")
     if session.get("payment_status") != "unpaid":
         return Stage.PENDING if subscription == "incomplete" else Stage.DONE
-    if is_unsettled(session):
-        in_vain = invoice == "void" or (len(intents) > 0 and IN_VAIN.issuperset(intents))
-        return Stage.FAILED if in_vain else Stage.PENDING
-    ended_unpaid = subscription == "incomplete_expired" or (subscription == "canceled" and invoice != "paid")
-    return Stage.FAILED if ended_unpaid else Stage.DONE
+    if not is_unsettled(session):
+        return Stage.DONE
+    if subscription in OVER:
+        # Its end stops no debit that is under way, which pays the invoice as long as that is not void.
+        return Stage.PENDING if UNDER_WAY in intents and invoice != "void" else Stage.FAILED
+    in_vain = invoice == "void" or (len(intents) > 0 and IN_VAIN.issuperset(intents))
+    return Stage.FAILED if in_vain else Stage.PENDING
 
 
 def intent_status(payment: Mapping[str, Any]) -> str:
@@ -93,13 +102,15 @@ def is_unpaid(invoice: Mapping[str, Any]) -> bool:
     Source: https://docs.stripe.com/payments/paymentintents/lifecycle
     """
     is_open = invoice["status"] in {"open", "uncollectible"} and invoice["amount_remaining"] > 0
-    return is_open and all(intent_status(payment) != "processing" for payment in invoice["payments"]["data"])
+    return is_open and all(intent_status(payment) != UNDER_WAY for payment in invoice["payments"]["data"])
 
 
 def is_unsettled(session: Mapping[str, Any]) -> bool:
     """Return whether only its payment intents tell what becomes of a session."""
-    is_unpaid = session["status"] == "complete" and session.get("payment_status") == "unpaid"
-    return is_unpaid and _status(session, "subscription") in {None, "incomplete"}
+    if session["status"] != "complete" or session.get("payment_status") != "unpaid":
+        return False
+    subscription, invoice = _status(session, "subscription"), _status(session, "invoice")
+    return subscription in {None, "incomplete"} or (subscription in OVER and invoice != "paid")
 
 
 def _status(session: Mapping[str, Any], name: str) -> str | None:
