@@ -108,8 +108,8 @@ class Arrivals:
     async def _settle(self, one: Reservation, found: Stage) -> None:
         """Free the place of a session that is over.
 
-        That of a failed payment is left to the worker, at once: it ends the purchase at Stripe first, which
-        a page that anybody may load again and again must not do.
+        That of a failed payment is left to the worker, at once: it ends the purchase at Stripe first. A
+        public page must not act at Stripe each time it is loaded.
         """
         if one.status != OPEN or found is Stage.PENDING:
             return

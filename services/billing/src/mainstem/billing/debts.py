@@ -19,7 +19,7 @@ STARTED = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 
 @dataclass(frozen=True, slots=True)
 class Bill:
-    """What the mirror has of an invoice; amounts are in the currency's minor unit."""
+    """Invoice as the mirror has it; amounts are in the currency's minor unit."""
 
     id: str
     status: str | None
@@ -39,7 +39,7 @@ class Bill:
 
     @property
     def rest(self) -> int:
-        """What is left to pay; computed where an old row has no `amount_remaining`."""
+        """Amount left to pay; computed where a row has no `amount_remaining`."""
         if self.amount_remaining is not None:
             return self.amount_remaining
         return (self.amount_due or 0) - (self.amount_paid or 0)

@@ -72,7 +72,7 @@ _DIGITS = re.compile(r"\d{4}")
 def masked(message: str, sent: Mapping[str, Any]) -> str:
     """Return a message without personal data and keys, in one line of at most `LONGEST` characters.
 
-    `sent` is what the request asked for; whatever it held beside `IMPERSONAL` is masked wherever it stands.
+    `sent` has the request's parameters; each value but those of `IMPERSONAL` is masked wherever it stands.
     """
     text = " ".join("".join(one if one.isprintable() else " " for one in message[:_READ]).split())
     kept = frozenset(_values(sent, is_personal=False))

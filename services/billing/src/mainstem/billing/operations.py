@@ -174,7 +174,7 @@ class Operations:
 
 
 def _is_overtaken(one: Operation, subscription: Object) -> bool:
-    """Return whether a cancellation is newer than the wish to stay: to take that back is nobody's wish."""
+    """Return whether a cancellation is newer than the wish to stay, which does not cover it."""
     return undoing(subscription) is not None and (
         (subscription["canceled_at"] or 0) > one.wanted_at.timestamp()
     )

@@ -1,4 +1,4 @@
-"""What a subscription and a checkout session mean for who may buy and who may leave: pure."""
+"""Meanings of the states of subscriptions, Checkout sessions and invoice payments: pure."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass

@@ -93,7 +93,7 @@ class Wish:
 async def claim(connection: Connection, wish: Wish, lease: Lease, now: datetime) -> tuple[Operation, bool]:
     """Return the operation that does what is wished, and whether it is this caller's to do.
 
-    An open wish is not made twice. If nobody works at it, it is wanted anew and takes a new key: the old one
+    An open wish is not made twice. If no worker holds it, it is wanted anew and takes a new key: the old one
     may have been used before the cancellation that is now to be undone.
     """
     values = (wish.account_id, wish.kind, wish.object_type, wish.object_id, wish.traceparent, now)

@@ -17,12 +17,12 @@ from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_d
 CREATING, OPEN, DONE, EXPIRED, FAILED = "creating", "open", "done", "expired", "failed"
 
 ENDINGS: Mapping[Stage, str] = {Stage.DONE: DONE, Stage.EXPIRED: EXPIRED, Stage.FAILED: FAILED}
-"""What a reservation is when its session has come this far; the other stages keep its place."""
+"""Final status of a reservation by the stage of its session; the other stages keep its place."""
 
 AFTER_EXPIRY = timedelta(minutes=1)
 """How long after its end a session is asked what became of it."""
 LOOK = timedelta(hours=1)
-"""How long after it was opened a session is looked at first, and how often one whose payment is pending."""
+"""Age of a session at its first look, and interval of the looks while its payment is pending."""
 
 COLUMNS = (
     "id, account_id, product, price, status, attempt, request, requested_at, session_id, url, hints, failures"
