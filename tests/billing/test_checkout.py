@@ -7,6 +7,7 @@ import httpx
 import pytest
 from billing_world import LOOKUP_KEY, OTHER_KEY, PUBLIC, BillingWorld, buy, register, url_of
 from clicking import Browser
+from owing import MONTH_SECONDS, break_the_card
 
 from mainstem.sandbox.faults import Kind
 
@@ -149,18 +150,11 @@ async def test_a_payment_that_is_under_way_is_not_asked_for_twice(
 
 
 async def test_who_owes_money_is_told_so(
-    world: BillingWorld, client: httpx.AsyncClient, browser: Browser
+    world: BillingWorld, client: httpx.AsyncClient, customer: str
 ) -> None:
-    await register(client)
-    await browser.open(await url_of(client))
-    await browser.click("pay")
+    await break_the_card(world, customer)
+    await world.stripe.move_to(world.stripe.now + MONTH_SECONDS)
     await world.mirror()
-    async with world.ingest.owner.transaction() as connection:
-        await connection.execute(
-            "UPDATE stripe.invoice"
-            " SET status = 'open', amount_paid = 0, amount_remaining = 999,"
-            " billing_reason = 'subscription_cycle'"
-        )
     assert told(await buy(client)) == (402, "user has overdue invoices")
 
 
