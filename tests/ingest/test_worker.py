@@ -128,8 +128,8 @@ async def test_dead_events_are_listed_and_replayed_by_command(database: Database
     (dead,) = await asyncio.to_thread(run, database, "events", "list", "--status", "dead")
     assert dead["type"] == "customer.created"
     assert "missing required field" in dead["last_error"]
-    (answer,) = await asyncio.to_thread(run, database, "events", "replay", str(dead["id"]))
-    assert answer == {"replayed": [dead["id"]]}
+    (answer,) = await asyncio.to_thread(run, database, "events", "replay", str(dead["id"]), "999")
+    assert answer == {"replayed": [dead["id"]], "left": [999]}
     assert set((await ingest.statuses()).values()) == {"received"}
 
 

@@ -70,6 +70,8 @@ def list_events(
 def replay(ids: list[int]) -> None:
     """Have dead, done or ignored events processed again, as if they had just come in.
 
+    Prints which ids were `replayed`, and which were `left`: these do not exist, or are still to be processed.
+
     Args:
         ids: their numbers (`id`), as `list` shows them.
     """
@@ -77,7 +79,8 @@ def replay(ids: list[int]) -> None:
     from mainstem.ingest.inbox import replay as replayed  # noqa: PLC0415 -- see above
 
     now = open_clock(Settings.from_environment().clock_file).now()
-    _print({"replayed": asyncio.run(_in_transaction(replayed, ids, now))})
+    taken = asyncio.run(_in_transaction(replayed, ids, now))
+    _print({"replayed": taken, "left": sorted({*ids} - {*taken})})
 
 
 @accounts.command(name="list")

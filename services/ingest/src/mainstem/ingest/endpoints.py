@@ -70,7 +70,7 @@ async def receive_stripe(request: Request) -> Response:
             "event.dead_lettered",
             event_id=event.event_id,
             type=event.type,
-            account=account.name,
+            account=event.owner_id or account.name,
             reason=event.last_error,
         )
     return Response(status_code=HTTPStatus.ACCEPTED)
