@@ -36,6 +36,11 @@ DEVIATIONS: Mapping[str, Deviation] = {
         "an object that `/stripe` cannot read is a 400 in CTMS's words",
         "a caller must learn that it is wrong",
     ),
+    "push_crash": Deviation(
+        "a push that `/stripe_from_pubsub` cannot read is a 500, and comes again",
+        "a push that `/stripe_from_pubsub` cannot read is a 202",
+        "it would come again for ever",
+    ),
     "refused_fields": Deviation(
         "the `detail` of a 422 lists the refused fields",
         "the list is `errors`, in other words and types, and `detail` is a text",

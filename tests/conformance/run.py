@@ -67,7 +67,7 @@ async def run(files: Sequence[Path]) -> bool:
         async with AsyncExitStack() as opened:
             stacks = Stacks(opened)
             for file, prepared in plans:
-                verdict = prepared if isinstance(prepared, Verdict) else await _play(prepared, stacks)
+                verdict = prepared if isinstance(prepared, Verdict) else await play(prepared, stacks)
                 counts[verdict.outcome] += 1
                 _say(file, verdict)
     print(", ".join(f"{counts[outcome]} {outcome}" for outcome in (PASSED, FAILED, SKIPPED)), flush=True)  # noqa: T201 -- its output
@@ -78,11 +78,19 @@ def prepare(file: Path) -> Play | Verdict:
     """Return what runs a file's case, or its verdict where nothing of it runs."""
     try:
         content = load(file)
+    except CaseError as error:
+        return Verdict(FAILED, str(error))
+    return prepare_content(file.stem, content)
+
+
+def prepare_content(name: str, content: Json) -> Play | Verdict:
+    """Return what runs a case, or its verdict where nothing of it runs; `name` is the file's."""
+    try:
         if zed_case.is_one(content):
-            return _of_zed(file.stem, content)
+            return _of_zed(name, content)
         if guardian.is_one(content):
             return Verdict(SKIPPED, guardian.reason(content))
-        return _of_ctms(file.stem, content)
+        return _of_ctms(name, content)
     except CaseError as error:
         return Verdict(FAILED, str(error))
     except (LookupError, TypeError, AttributeError, ValueError) as error:
@@ -114,10 +122,11 @@ def _say(file: Path, verdict: Verdict) -> None:
     print(f"{verdict.outcome:<8} {file.stem}{text and f': {text}'}", flush=True)  # noqa: T201 -- the run's output
 
 
-async def _play(play: Play, stacks: Stacks) -> Verdict:
+async def play(case: Play, stacks: Stacks) -> Verdict:
+    """Run a case and return its verdict."""
     notes = Notes()
     try:
-        difference = await play(stacks, notes)
+        difference = await case(stacks, notes)
     except CaseError as error:
         return Verdict(FAILED, str(error))
     except Exception as error:  # noqa: BLE001 -- one case must not keep the others from being run

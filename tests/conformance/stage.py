@@ -13,6 +13,7 @@ from typing import Any
 import asyncpg
 import httpx
 from tests.conformance.case import CaseError
+from tests.conformance.ctms import statements
 from tests.conformance.ctms.records import Counts, Line, Log, read_metrics
 from tests.conformance.deliveries import Deliveries
 
@@ -159,6 +160,10 @@ class Stage:
                 client["client_id"],
                 enabled,
             )
+
+    async def run_sql(self, statement: str) -> None:
+        """Do what a statement about CTMS's tables does."""
+        await statements.run(statement, self.tables, await self.now())
 
     async def wait_until_none(self, *counts: str) -> None:
         """Return once nothing of these is outstanding.

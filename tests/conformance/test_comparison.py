@@ -147,7 +147,7 @@ def test_only_a_token_may_have_a_scope() -> None:
 def test_a_body_that_the_case_does_not_give_is_noted() -> None:
     notes = Notes()
     assert answer_differs({"status": 200}, answer(200, {"a": 1}), NOW, notes) is None
-    assert "bodies" in notes.text()
+    assert "not compared: the body of /ctms (not in the case)" in notes.text()
 
 
 def customer(**changes: Any) -> dict[str, Any]:

@@ -31,6 +31,9 @@ class Answer:
 def answer_differs(expected: Mapping[str, Json], answer: Answer, now: datetime, notes: Notes) -> str | None:
     """Compare an answer exactly; what the case does not say of it is noted."""
     status = expected.get("status", answer.status)
+    for name, said in (("status", "status"), ("json", "body")):
+        if name not in expected:
+            notes.not_compared.append(f"the {said} of {answer.path} (not in the case)")
     if _is_refused_crash(status, answer):
         notes.deviate("crash")
         return problem_differs(answer)
@@ -39,7 +42,6 @@ def answer_differs(expected: Mapping[str, Json], answer: Answer, now: datetime, 
     if difference := first(_header_differs(name, expected, answer) for name in HEADERS):
         return difference
     if "json" not in expected:
-        notes.not_compared.append("bodies that the case does not give")
         return None
     if answer.status >= HTTPStatus.BAD_REQUEST:
         return _error_differs(expected["json"], answer, now, notes)
@@ -94,6 +96,8 @@ def _error_differs(expected: Json, answer: Answer, now: datetime, notes: Notes) 
         notes.deviate("token_error")
     if refused is None:
         return differs(expected, {"detail": answer.body["detail"]}, now, "body")
+    if stray := sorted(expected.keys() - {"detail"}):
+        return f"body.{stray[0]} is absent"
     notes.deviate("refused_fields")
     found = set(_places(answer.body.get("errors", [])))
     for name, places in (("absent", set(refused) - found), ("too much", found - set(refused))):

@@ -39,12 +39,16 @@ async def _compare_pending(stage: Stage, pending: Sequence[Mapping[str, Json]], 
     """
     if any("last_error" in one for one in pending):
         notes.not_compared.append("pending_acoustic.last_error")
+    if any("retry" not in one for one in pending):
+        notes.not_compared.append("pending_acoustic.retry (not in the case)")
     expected = [{"email_id": one["email_id"], "retry": one.get("retry", 0)} for one in pending]
     found = await stage.deliveries.pending()
     ours = {one["email_id"] for one in found}
     unchanged = [one["email_id"] for one in expected if one["email_id"] not in ours and not one["retry"]]
     wanted = [one for one in expected if one["email_id"] not in unchanged]
     difference = rows_differ(wanted, found, "email_id", await stage.now())
+    if len({*unchanged}) < len(unchanged):
+        difference = "email_id is expected more than once"
     if difference is not None or not unchanged:
         return difference and f"pending_acoustic: {difference}"
     if unknown := sorted({*unchanged} - await _contacts(stage)):
@@ -64,7 +68,7 @@ async def _compare_products(stage: Stage, products: Products, payloads: Payloads
     for contact in sorted(there ^ products.keys()):
         return f"products: contact {contact} is {'too much' if contact in there else 'absent'}"
     if not stage.is_sending:
-        notes.not_compared.append("final.products, since nothing is sent")
+        notes.not_compared.append("final.products (nothing is sent)")
         return None
     await stage.deliveries.want_in_full([*products])
     window = await stage.deliver()

@@ -207,6 +207,7 @@ def _deviation(name: str, column: str, theirs: Json, ours: Json, sent: Sequence[
         "period_on_items": name == SUBSCRIPTION
         and column in PERIOD
         and ours is None
+        and instant_of(theirs) == _as_column(sent[-1].get(column))
         and not sent[-1].get("items", {}).get("data"),
     }
     return next((deviation for deviation, is_it in explains.items() if is_it), None)

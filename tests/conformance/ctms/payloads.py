@@ -10,6 +10,9 @@ Json = Any
 Payload = Mapping[str, Json]
 
 ENDPOINT = "/stripe"
+KINDS = ("customer", "subscription", "subscription_item", "price", "invoice")
+"""Objects that CTMS takes by themselves."""
+
 SUCCESS = 300
 TIME = "%m/%d/%Y %H:%M:%S"
 

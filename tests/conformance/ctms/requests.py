@@ -1,7 +1,7 @@
 """Calls to Acoustic beside those that a case expects; pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
 
@@ -80,7 +80,7 @@ def _wire(name: str, value: Json) -> str:
         return "Yes" if value else "No"
     if isinstance(value, str) and "T" in value:
         try:
-            return datetime.fromisoformat(value).strftime(TIME)
+            return datetime.fromisoformat(value).astimezone(UTC).strftime(TIME)
         except ValueError:
             return value
     return str(value)

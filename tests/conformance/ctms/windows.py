@@ -96,7 +96,7 @@ async def _compare(stage: Stage, step: Step, window: Window, payloads: Payloads,
         found.append(requests.of_products(expected["product_rows"], received, ties, notes, now))
     if not found:
         notes.not_compared.append(f"calls to Acoustic in step {step.number} (not in the case)")
-    return first([*found, *_records_differ(expected, window, notes)])
+    return first([*found, *_records_differ(expected, window, notes), _error_differs(step, notes)])
 
 
 def _records_differ(expected: Mapping[str, Json], window: Window, notes: Notes) -> Iterator[str | None]:
@@ -111,14 +111,23 @@ def _records_differ(expected: Mapping[str, Json], window: Window, notes: Notes) 
     if "metrics" in expected:
         reading = (window.before, window.after)
         yield records.metrics_differ(expected["metrics"], *reading, unsent_tables(), notes)
-    if expected.get("process_error") is not None:
-        notes.deviate("worker_survives")
+
+
+def _error_differs(step: Step, notes: Notes) -> str | None:
+    """Compare the end of CTMS's process, which only a fault can bring about."""
+    error = step.expected.get("process_error")
+    if error is None:
+        return None
+    if not any(map(is_fault, _responses(step))):
+        return f"process_error: {error!r} expected, the worker did not end"
+    notes.deviate("worker_survives")
+    return None
 
 
 def _sent(expected: Sequence[Mapping[str, Json]], notes: Notes) -> list[Mapping[str, Json]]:
     """Return the expected calls of the tables that are sent."""
     unsent = {requests.table_of(one) for one in expected} & {*unsent_tables()}
-    notes.not_compared += [f"the {name} table, which is not sent" for name in sorted(unsent)]
+    notes.not_compared += [records.UNSENT.format(name) for name in sorted(unsent)]
     return [one for one in expected if requests.table_of(one) not in unsent]
 
 

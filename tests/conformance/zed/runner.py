@@ -119,10 +119,10 @@ class Runner:
         stage = self._shop.stage if is_configured else await self._unconfigured()
         before = len(self._shop.acts)
         answer = await self._send(stage, row)
-        difference = answer if isinstance(answer, str) else self._compare_answer(row.content, answer)
+        difference = answer if isinstance(answer, str) else self._compare_answer(row, answer)
         expected = row.content.get("expect") or {}
         if "stripe_calls" not in expected and row.method != READING:
-            self._notes.not_compared.append("calls to Stripe that the case does not give")
+            self._notes.not_compared.append(f"calls to Stripe in row {row.number} (not in the case)")
         if difference is None and "stripe_calls" in expected:
             difference = self._compare_calls(expected["stripe_calls"], before)
         if difference is None and "local" in expected:
@@ -164,9 +164,9 @@ class Runner:
         acting = [call for call in wanted if call.method != READING]
         return calls.differ(acting, self._shop.acts[before:], self._names, self._notes)
 
-    def _compare_answer(self, row: Mapping[str, Json], answer: Answer) -> str | None:
+    def _compare_answer(self, row: Row, answer: Answer) -> str | None:
         detail = answer.body.get("detail") if isinstance(answer.body, Mapping) else None
-        status, text = row.get("status", answer.status), row.get("msg")
+        status, text = row.content.get("status", answer.status), row.content.get("msg")
         if status != answer.status or (text is not None and text != detail):
             deviation = answered_instead(status, text, answer.status, detail)
             if deviation is None:
@@ -178,15 +178,17 @@ class Runner:
             if answer.status == httpx.codes.PAYMENT_REQUIRED:
                 self._notes.deviate("named_debts")
             return problem_differs(answer, PROBLEM_MEMBERS.get(answer.status, []))
-        return self._compare_body(row.get("expect") or {}, answer.body)
+        return self._compare_body(row, row.content.get("expect") or {}, answer.body)
 
-    def _compare_body(self, expected: Mapping[str, Json], found: Json) -> str | None:
+    def _compare_body(self, row: Row, expected: Mapping[str, Json], found: Json) -> str | None:
         """Compare the members that a case gives, or the names alone, and that there are no others."""
         members = {name: value for name, value in expected.items() if name not in NOT_IN_THE_BODY}
         members |= expected.get("response", {})
         named = dict.fromkeys(expected.get("response_keys", []), "<any>")
+        if len(named) < len(expected.get("response_keys", [])):
+            return "response_keys: one comes twice"
         if not members and not named:
-            self._notes.not_compared.append("bodies that the case does not give")
+            self._notes.not_compared.append(f"the body of row {row.number} (not in the case)")
             return None
         wanted = self._ours({**named, **members})
         return differs(wanted, self._without_trials(wanted, found), _NEVER, "body")
@@ -213,6 +215,7 @@ class Runner:
 
     async def _compare_tie(self, row: Row) -> str | None:
         """Compare what a case says in words: the customer that was sent to checkout is the account's."""
+        self._notes.not_compared.append("expect.local (it is in words; the account's customer is compared)")
         sent = [call.params.get("customer") for call in self._shop.acts if call.path.endswith("/sessions")]
         path = f"/billing/accounts/{KIND}/{github_id(row.content)}"
         headers = {"Authorization": f"Bearer {await self._shop.stage.token()}"}
@@ -241,6 +244,8 @@ class Runner:
             "POST", "/billing/subscriptions", json={"github_user_id": number}, **asked
         )
         # Both columns are allowed; ours is the shipped one.
+        if "active_shipped" in row and "active_seed" in row:
+            self._notes.not_compared.append("active_seed (active_shipped holds)")
         is_active = row.get("active_shipped", row.get("active_seed"))
         expected = httpx.codes.CONFLICT if is_active else httpx.codes.OK
         if bought.status_code != expected:

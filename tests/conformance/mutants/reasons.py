@@ -1,0 +1,73 @@
+"""Reasons for which a mutant may pass: its verdict names its place as not compared or not run; pure."""
+
+import re
+from collections.abc import Iterator
+
+from tests.conformance.ctms.requests import table_of
+from tests.conformance.deviations import DEVIATIONS
+from tests.conformance.mutants.places import PAIRS, Json, Mutant, Place, value_at
+from tests.conformance.verdict import Notes
+
+REFUSED = DEVIATIONS["refused_fields"].ours
+UNKNOWN = DEVIATIONS["unknown_outcome"].ours
+LEFT_OUT = re.compile(r"(steps|rows?) ([\d, ]+)( and later)?")
+POSITIONS = {"steps": ("steps", 0), "row": ("table", 1), "rows": ("cases", 1)}
+"""Words of remarks, the lists whose entries they number, and the number of the first entry."""
+
+
+def is_explained(mutant: Mutant, notes: Notes, case: Notes) -> bool:
+    """Whether the remarks on a mutant that passed explain it; `case` are the remarks on the case itself."""
+    if notes.text() != case.text():
+        return True
+    if REFUSED in notes.documented and _is_in_other_words(mutant.place):
+        return True
+    if UNKNOWN in notes.documented and str(mutant.place[-1]).endswith("_status"):
+        return True
+    names = {*_names(mutant)}
+    if any(re.split(r" \(|: ", remark)[0] in names for remark in (*notes.not_compared, *notes.not_run)):
+        return True
+    return any(_is_left_out(mutant.place, remark) for remark in notes.not_run)
+
+
+def _names(mutant: Mutant) -> Iterator[str]:
+    """Yield the names that remarks may have for a place."""
+    names = [name.partition("{")[0] for name in mutant.place if isinstance(name, str)]
+    for first in range(len(names)):
+        yield from (".".join(names[first:last]) for last in range(first + 1, len(names) + 1))
+    for depth, name in enumerate(mutant.place, start=1):
+        yield from _names_of(mutant.content, mutant.place[:depth], name)
+
+
+def _names_of(content: Json, place: Place, name: str | int) -> Iterator[str]:
+    """Yield the names of an entry that is named after its content."""
+    if name == "acoustic_requests":
+        yield f"the {table_of(value_at(content, place)[-1])} table"
+    if isinstance(name, str) and '"table": ' in name:
+        yield re.sub(r'.*"table": "(\w+)".*', r"the \1 table", name)
+    if not isinstance(name, int) or name >= len(value_at(content, place[:-1])):
+        return
+    entry, kind = value_at(content, place), place[-2]
+    if kind == "acoustic_requests":
+        yield f"the {table_of(entry)} table"
+    elif kind == "contact_logs":
+        yield f"contact_logs {str(entry.get('event'))[:40]!r}"
+    elif kind == "fxa_created_date":
+        yield f"fxa_created_date {entry['in']!r}"
+    elif kind in PAIRS:
+        yield f"{place[-3]}.{kind} {entry[0]!r}"
+
+
+def _is_in_other_words(place: Place) -> bool:
+    """Whether a place is about a refused field, but not its place."""
+    return "detail" in place and place[-1] != "loc" and place[-2] != "loc"
+
+
+def _is_left_out(place: Place, remark: str) -> bool:
+    match = LEFT_OUT.match(remark)
+    if match is None:
+        return False
+    name, start = POSITIONS[match[1]]
+    numbers = [int(number) - start for number in match[2].strip(", ").split(", ")]
+    if place[0] != name or not isinstance(place[1], int):
+        return False
+    return place[1] in numbers or (match[3] is not None and place[1] >= numbers[-1])
