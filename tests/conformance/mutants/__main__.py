@@ -1,4 +1,4 @@
-"""`python -m tests.conformance.mutants PATH…`: changes each expectation of cases; lists the changes that pass.
+"""`python -m tests.conformance.mutants PATH…`: changes each expectation of cases, lists what passes.
 
 Every value, entry and member that a case expects is changed or removed, one at a time, and each
 mutant is run.
