@@ -28,6 +28,13 @@ HOLD = "UPDATE contact.delivery SET due_at = due_at {sign} interval '1000 years'
 
 DUE = "SELECT contact_id FROM contact.delivery WHERE wanted > sent AND due_at <= $1"
 
+UNKNOWN_BASE = """(
+  SELECT jsonb_object_agg(sent.key, (
+    SELECT coalesce(jsonb_object_agg(row.key, 'null'::jsonb), '{}') FROM jsonb_each(sent.value) AS row
+  )) FROM jsonb_each(base) AS sent
+)"""
+"""What was sent, in a state that is not known: all of it is sent again, and what is gone is still known."""
+
 CLEAR = "TRUNCATE contact.contact CASCADE"
 
 SEED = """
@@ -76,8 +83,8 @@ class Deliveries:
         return [{"email_id": str(row["contact_id"]), "retry": row["failures"]} for row in rows]
 
     async def forget_bases(self) -> None:
-        """Have each delivery that is to be made compared with nothing; this makes none due."""
-        await self._tables.execute("UPDATE contact.delivery SET base = NULL WHERE wanted > sent")
+        """Have each delivery that is to be made sent whole; this makes none due."""
+        await self._tables.execute(f"UPDATE contact.delivery SET base = {UNKNOWN_BASE} WHERE wanted > sent")
 
     async def make_retries_due(self) -> None:
         """Have what failed tried again in the next window: CTMS waits for no more than its next cycle."""
@@ -103,8 +110,8 @@ class Deliveries:
         """Want everything of these contacts sent now, and of nobody else anything."""
         await self._tables.execute("UPDATE contact.delivery SET sent = wanted, confirm_at = NULL")
         await self._tables.execute(
-            "UPDATE contact.delivery SET wanted = sent + 1, base = NULL, failures = 0, is_unknown = false,"
-            " due_at = $2 WHERE contact_id = ANY($1::uuid[])",
+            f"UPDATE contact.delivery SET wanted = sent + 1, base = {UNKNOWN_BASE}, failures = 0,"
+            " is_unknown = false, due_at = $2 WHERE contact_id = ANY($1::uuid[])",
             [UUID(email_id) for email_id in email_ids],
             await self._now(),
         )

@@ -9,14 +9,6 @@ from tests.conformance.ctms.parts import is_served
 
 Json = Any
 
-MEMBERS = frozenset(
-    {
-        *("id", "area", "title", "provenance", "normative", "notes", "cases"),
-        *("trusted_root_der_b64", "leaf_private_key_pem", "x5c"),
-        *("signing_key_pem", "public_key_pem", "bundle_id", "key_identifier", "separator"),
-    }
-)
-CASE = frozenset({"name", "given", "when", "then", "notes", "proposed_subscription_record"})
 PROVIDERS = ("apple", "google")
 
 
@@ -26,16 +18,13 @@ def is_one(content: Json) -> bool:
 
 
 def reason(content: Mapping[str, Json]) -> str:
-    """Return why a file is skipped.
+    """Return why a file is skipped; its members are not checked, since nothing of it runs.
 
     Raises:
-        CaseError: it has an unknown member, or the product now has what it needs.
+        CaseError: it has no cases, or the product now has what they need.
     """
-    if unknown := sorted(content.keys() - MEMBERS):
-        raise CaseError(f"no case file: unknown member {unknown[0]}")
-    for number, case in enumerate(content["cases"]):
-        if unknown := sorted(case.keys() - CASE):
-            raise CaseError(f"no case file: unknown member cases[{number}].{unknown[0]}")
+    if not content["cases"]:
+        raise CaseError("no case file: no cases")
     reasons = [*dict.fromkeys(_reasons(content["cases"]))]
     if not reasons:
         raise CaseError("the runner cannot run this format yet, though its endpoints are served")

@@ -8,6 +8,7 @@ from tests.conformance.comparison import differs, rows_differ
 from tests.conformance.ctms.answers import Answer, answer_differs
 from tests.conformance.ctms.mirror import Mirror
 from tests.conformance.ctms.payloads import Payloads
+from tests.conformance.ctms.requests import wire
 from tests.conformance.deviations import DEVIATIONS
 from tests.conformance.verdict import Notes
 
@@ -136,6 +137,12 @@ def test_places_of_a_refusal_are_equal_on_both_sides() -> None:
     )
 
 
+def test_other_member_beside_the_refused_fields_is_a_difference() -> None:
+    expected = {"status": 422, "json": {"detail": [{"loc": ["body"]}], "more": 1}}
+    found = problem(422, "Unprocessable Entity", "x", errors=[{"loc": ["body"]}])
+    assert compare(expected, found) == "body.more is absent"
+
+
 def test_only_a_token_may_have_a_scope() -> None:
     token = {"access_token": "a.b.c", "scope": "contacts:read"}
     expected = {"status": 200, "json": {"access_token": "<JWT>"}}
@@ -225,6 +232,23 @@ def test_currency_may_differ_in_case_only_after_an_update() -> None:
     assert prices("USD", "usd", "USD") is not None
     assert prices("usd", "USD", "usd", "USD") is not None
     assert prices("EUR", "usd", "usd", "EUR") is not None
+
+
+def test_period_of_a_subscription_without_items_is_the_payloads() -> None:
+    def differ(end: str) -> str | None:
+        payloads, period = Payloads(), {"current_period_end": 1635176040}
+        payloads.add([{"id": "sub_1", "object": "subscription", "items": {"data": []}, **period}])
+        expected = [{"stripe_id": "sub_1", "current_period_end": end}]
+        found = [{"stripe_id": "sub_1", "current_period_end": None}]
+        return Mirror(payloads, Notes(), NOW).table_differs("stripe_subscription", expected, found)
+
+    assert differ("2021-10-25T15:34:00+00:00") is None
+    assert differ("2021-10-25T15:35:00+00:00") is not None
+
+
+def test_time_of_a_product_is_sent_in_utc() -> None:
+    assert wire("1", {"changed": "2021-10-25T15:34:00+00:00"})["changed"] == "10/25/2021 15:34:00"
+    assert wire("1", {"changed": "2021-10-25T15:34:00+02:00"})["changed"] == "10/25/2021 13:34:00"
 
 
 def test_columns_that_a_case_does_not_give_are_noted() -> None:

@@ -22,6 +22,7 @@ ZED = VECTORS / "zed-fabric-zulip"
 """The references' cases, where somebody has them: they are not part of this repository."""
 
 PATIENCE_SECONDS = 600
+PROBLEMS = "as documented: an error has `type`, `title` and `status` too"
 _LINE = re.compile(r"(passed|failed|skipped) +([\w.-]+)(?:: (.*))?")
 Edit = Callable[[Any], None]
 
@@ -231,9 +232,31 @@ def test_zeds_cases_hold_and_the_others_are_skipped(played: Run) -> None:
     assert all(text for outcome, text in verdicts.values() if outcome == "skipped")
 
 
-async def test_answers_columns_and_rows_are_exactly_the_references() -> None:
-    found = await run(OWN / "exact.json")
-    assert found.verdicts["exact"][0] == "passed", found.verdicts["exact"][1]
+@pytest.fixture(scope="module")
+async def exact() -> Run:
+    names = ("exact", "stripe_columns", "contact_columns", "vanished_rows", "faults_in_a_batch")
+    return await run(*(OWN / f"{name}.json" for name in names))
+
+
+def test_answers_columns_and_rows_are_exactly_the_references(exact: Run) -> None:
+    assert exact.verdicts["exact"] == ("passed", PROBLEMS)
+
+
+def test_every_column_of_stripes_objects_and_every_segment_is_right(exact: Run) -> None:
+    assert exact.verdicts["stripe_columns"] == ("passed", "")
+
+
+def test_every_field_of_a_contact_is_right_in_answers_and_columns(exact: Run) -> None:
+    assert exact.verdicts["contact_columns"] == ("passed", PROBLEMS)
+
+
+def test_vanished_rows_are_gone_here_and_not_deleted_at_acoustic(exact: Run) -> None:
+    assert exact.verdicts["vanished_rows"] == ("passed", "")
+
+
+def test_contact_whose_request_fails_is_sent_once_in_its_batch(exact: Run) -> None:
+    outcome, text = exact.verdicts["faults_in_a_batch"]
+    assert outcome == "passed", text
 
 
 async def test_skips_do_not_fail(tmp_path: Path) -> None:

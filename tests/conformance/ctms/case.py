@@ -97,17 +97,34 @@ def _step(position: int, content: Mapping[str, Json]) -> Step:
 def _with_recommended(content: Mapping[str, Json]) -> Mapping[str, Json]:
     """Return the case with its recommendation in place of the upstream's behaviour; a text changes nothing.
 
-    It has the shape of `observed_differences`: answers by kind of action and number, and parts of `final`.
+    Its members are those of `final`, kinds of actions or numbers of steps with what is expected of each step,
+    or what is expected of the last step.
     """
     recommended = content.get("recommended")
     if not isinstance(recommended, Mapping):
         return content
     final = {name: value for name, value in recommended.items() if name in members.FINAL.split()}
-    if unknown := sorted(recommended.keys() - final.keys() - {*members.ACTIONS.split()}):
-        raise CaseError(f"no case file: unknown member recommended.{unknown[0]}")
+    numbered, last = _of_steps({name: recommended[name] for name in recommended.keys() - final.keys()})
     steps = []
-    for number, step in enumerate(content["steps"]):
+    for position, step in enumerate(content["steps"]):
         ((kind, _),) = step["action"].items()
-        instead = recommended.get(kind, {}).get(str(step.get("n", number)), {})
-        steps.append({**step, "expect": {**(step.get("expect") or {}), **instead}})
+        number = str(step.get("n", position))
+        instead = numbered.get((kind, number)) or numbered.get(("", number)) or {}
+        more = last if position == len(content["steps"]) - 1 else {}
+        steps.append({**step, "expect": {**(step.get("expect") or {}), **instead, **more}})
     return {**content, "steps": steps, "final": {**content.get("final", {}), **final}}
+
+
+def _of_steps(recommended: Mapping[str, Json]) -> tuple[dict[tuple[str, str], Json], dict[str, Json]]:
+    """Return what is recommended of steps by kind and number, and what is recommended of the last step."""
+    numbered, last = {}, {}
+    for name, value in recommended.items():
+        if name in members.ACTIONS.split():
+            numbered.update({(name, str(number)): one for number, one in value.items()})
+        elif name.isdecimal():
+            numbered["", name] = value
+        elif name in (*members.ANSWER.split(), *members.WINDOW.split()):
+            last[name] = value
+        else:
+            raise CaseError(f"no case file: unknown member recommended.{name}")
+    return numbered, last

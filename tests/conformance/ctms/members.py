@@ -154,8 +154,9 @@ def _of_request(action: Mapping[str, Json], expected: Mapping[str, Json], where:
 def _of_cycle(action: Mapping[str, Json], where: str) -> Iterator[str]:
     yield from _beyond(action, CYCLE, where)
     yield from _beyond(action.get("settings", {}), SETTINGS, f"{where}settings.")
-    yield from _each(action.get("mock_responses", []), RESPONSE, f"{where}mock_responses")
-    for response in action.get("mock_responses", []):
+    responses = [response or {} for response in action.get("mock_responses") or []]
+    yield from _each(responses, RESPONSE, f"{where}mock_responses")
+    for response in responses:
         if response.get("raise") not in FAULTS:
             yield f"{where}mock_responses.raise {response['raise']}"
 

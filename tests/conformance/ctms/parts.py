@@ -161,7 +161,7 @@ def _hindrance_of_cycle(step: Step, settings: Mapping[str, str]) -> str | None:
     if is_sent == (INTEGRATION in settings):
         return f"{INTEGRATION} cannot change between two cycles"
     requests = step.expected.get("acoustic_requests", [])
-    responses = step.action.get("mock_responses", [])
+    responses = [response or {} for response in step.action.get("mock_responses") or []]
     for request, response in zip(requests, responses, strict=False):
         if table_of(request) in unsent_tables() and is_fault(response):
             return f"the {table_of(request)} table, which is not sent, has to fail"

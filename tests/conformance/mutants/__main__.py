@@ -1,4 +1,4 @@
-"""`python -m tests.conformance.mutants PATH…`: changes each expectation of cases, lists what passes.
+"""`python -m tests.conformance.mutants PATH…`: changes each expectation of cases, lists changes that pass.
 
 Every value, entry and member that a case expects is changed or removed, one at a time, and each
 mutant is run.

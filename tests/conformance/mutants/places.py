@@ -52,13 +52,6 @@ def mutants(content: Json) -> Iterator[Mutant]:
             yield Mutant(place, _changed(content, place, other), other is GONE)
 
 
-def value_at(content: Json, place: Place) -> Json:
-    """Return what is at a place."""
-    for name in place:
-        content = content[name]
-    return content
-
-
 def _expected(content: Json, place: Place) -> Iterator[Found]:
     """Yield the places of all expectations."""
     if isinstance(content, list):
@@ -109,7 +102,9 @@ def _other(value: Json) -> Json:
 
 def _changed(content: Json, place: Place, value: Json) -> Json:
     changed = copy.deepcopy(content)
-    inner = value_at(changed, place[:-1])
+    inner = changed
+    for name in place[:-1]:
+        inner = inner[name]
     if value is GONE:
         del inner[place[-1]]
     else:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 
 from tests.conformance.ctms.requests import table_of
 from tests.conformance.deviations import DEVIATIONS
-from tests.conformance.mutants.places import PAIRS, Json, Mutant, Place, value_at
+from tests.conformance.mutants.places import PAIRS, Json, Mutant, Place
 from tests.conformance.verdict import Notes
 
 REFUSED = DEVIATIONS["refused_fields"].ours
 UNKNOWN = DEVIATIONS["unknown_outcome"].ours
-LEFT_OUT = re.compile(r"(steps|rows?) ([\d, ]+)( and later)?")
-POSITIONS = {"steps": ("steps", 0), "row": ("table", 1), "rows": ("cases", 1)}
+LEFT_OUT = re.compile(r"(steps|rows?) (\d+(?:, \d+)*)( and later)?")
+POSITIONS = {"steps": (("steps",), 0), "row": (("table", "steps"), 1), "rows": (("cases",), 1)}
 """Words of remarks, the lists whose entries they number, and the number of the first entry."""
 
 
@@ -34,27 +34,29 @@ def _names(mutant: Mutant) -> Iterator[str]:
     names = [name.partition("{")[0] for name in mutant.place if isinstance(name, str)]
     for first in range(len(names)):
         yield from (".".join(names[first:last]) for last in range(first + 1, len(names) + 1))
+    content = mutant.content
     for depth, name in enumerate(mutant.place, start=1):
-        yield from _names_of(mutant.content, mutant.place[:depth], name)
+        if name not in (range(len(content)) if isinstance(content, list) else content):
+            return
+        content = content[name]
+        yield from _names_of(content, mutant.place[:depth])
 
 
-def _names_of(content: Json, place: Place, name: str | int) -> Iterator[str]:
-    """Yield the names of an entry that is named after its content."""
+def _names_of(value: Json, place: Place) -> Iterator[str]:
+    """Yield the names of a value that is named after its content."""
+    name, kind = place[-1], place[-2] if len(place) > 1 else ""
     if name == "acoustic_requests":
-        yield f"the {table_of(value_at(content, place)[-1])} table"
-    if isinstance(name, str) and '"table": ' in name:
+        yield f"the {table_of(value[-1])} table"
+    elif isinstance(name, str) and '"table": ' in name:
         yield re.sub(r'.*"table": "(\w+)".*', r"the \1 table", name)
-    if not isinstance(name, int) or name >= len(value_at(content, place[:-1])):
-        return
-    entry, kind = value_at(content, place), place[-2]
-    if kind == "acoustic_requests":
-        yield f"the {table_of(entry)} table"
+    elif kind == "acoustic_requests":
+        yield f"the {table_of(value)} table"
     elif kind == "contact_logs":
-        yield f"contact_logs {str(entry.get('event'))[:40]!r}"
+        yield f"contact_logs {str(value.get('event'))[:40]!r}"
     elif kind == "fxa_created_date":
-        yield f"fxa_created_date {entry['in']!r}"
+        yield f"fxa_created_date {value['in']!r}"
     elif kind in PAIRS:
-        yield f"{place[-3]}.{kind} {entry[0]!r}"
+        yield f"{place[-3]}.{kind} {value[0]!r}"
 
 
 def _is_in_other_words(place: Place) -> bool:
@@ -66,8 +68,8 @@ def _is_left_out(place: Place, remark: str) -> bool:
     match = LEFT_OUT.match(remark)
     if match is None:
         return False
-    name, start = POSITIONS[match[1]]
-    numbers = [int(number) - start for number in match[2].strip(", ").split(", ")]
-    if place[0] != name or not isinstance(place[1], int):
+    names, start = POSITIONS[match[1]]
+    numbers = [int(number) - start for number in match[2].split(", ")]
+    if place[0] not in names or not isinstance(place[1], int):
         return False
     return place[1] in numbers or (match[3] is not None and place[1] >= numbers[-1])

@@ -41,8 +41,12 @@ class Recording:
 
     def replayed(self, stacks: Stacks) -> Stacks:
         """Return stand-ins for the stacks that replay the recording from its beginning."""
-        self._next = 0
+        self.rewind()
         return cast(Stacks, _Part(stacks, self))
+
+    def rewind(self) -> None:
+        """Replay from the beginning from now on."""
+        self._next = 0
 
     async def call(self, key: str, act: Act) -> Any:
         """Return the result of a call."""

@@ -34,8 +34,6 @@ SAID = frozenset({"op", "endpoint", "request", "method", "path", "query", "body"
 EXPECTED = frozenset({"status", "msg", "expect"})
 TOLD = frozenset({"profile", "note", "notes"})
 GIVEN = frozenset({"endpoint", "auth", "users", "now", *CONDITIONS})
-GIVEN_LATER = frozenset({"processed", "pages", "local"})
-"""What is given for a poll, which no case that runs has."""
 
 MEMBERS = frozenset(
     {"id", "area", "kind", "profile", "title", "source", "given", "steps", "table", "expect", "notes", "note"}
@@ -131,10 +129,20 @@ def github_id(row: Mapping[str, Json]) -> int | None:
     return asked if isinstance(asked, int) else None
 
 
+def customer_of(row: Mapping[str, Json]) -> str | None:
+    """Return the case's id of a user's customer, None where the row has none."""
+    found = row.get("billing_customer")
+    if isinstance(found, Mapping):
+        found = found.get("stripe_customer_id")
+    return found if isinstance(found, str) else None
+
+
 def subscriptions_of(row: Mapping[str, Json]) -> Sequence[Mapping[str, Json]]:
     """Return what a row says of subscriptions; each whose customer is another one is a stranger's."""
-    found = row.get("subscriptions") or row.get("billing_subscriptions")
+    names = ("subscriptions", "billing_subscriptions", "active_subscriptions", "active_subscription")
+    found = next((row[name] for name in names if isinstance(row.get(name), list | Mapping)), None)
     if found:
+        found = [found] if isinstance(found, Mapping) else found
         return [one if isinstance(one, Mapping) else {"stripe_subscription_id": one} for one in found]
     count = int(row.get("active_subscriptions") or row.get("active_subscription") or 0)
     if not count and row.get("overdue"):

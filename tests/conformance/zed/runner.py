@@ -20,6 +20,7 @@ from tests.conformance.zed.case import (
     User,
     ZedCase,
     authorization_of,
+    customer_of,
     github_id,
     subscriptions_of,
 )
@@ -86,13 +87,14 @@ class Runner:
         if number is None or not is_known or not any(content.get(name) for name in ABOUT_A_USER):
             return
         customer = await self._shop.add_customer(number, self._case.users[number])
-        if isinstance(content.get("billing_customer"), str):
-            self._names[content["billing_customer"]] = customer
+        named = customer_of(content)
+        if named is not None:
+            self._names[named] = customer
         if content.get("overdue"):
             self._shop.owe(customer)
         for told in subscriptions_of(content):
             owner = told.get("customer") or told.get("stripe_customer_id")
-            if owner in (None, content.get("billing_customer")):
+            if owner in (None, named):
                 await self._add_subscription(customer, told)
             else:
                 await self._add_subscription(await self._shop.add_stranger(), told)
