@@ -108,7 +108,7 @@ def test_of_an_example_the_result_alone_is_changed() -> None:
 
 
 def mutant_at(*place: str | int) -> Mutant:
-    return Mutant(place, CASE, is_gone=False)
+    return Mutant(place, CASE, CASE, is_gone=False)
 
 
 REQUESTS = ("steps", 1, "expect", "acoustic_requests")

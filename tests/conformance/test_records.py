@@ -30,6 +30,11 @@ def test_line_about_no_contact_is_noted_and_the_others_are_compared() -> None:
     assert records.contact_logs_differ([other, {**LOG, "success": False}], [LINE], Notes()) is not None
 
 
+def test_remarks_on_members_of_one_part_stand_together() -> None:
+    notes = Notes(not_compared=["log.trace", "final.products (nothing is sent)", "log.msg", "log.trace"])
+    assert notes.text() == "not compared: log.trace, msg; final.products (nothing is sent)"
+
+
 def test_line_with_a_wrong_text_is_no_line_of_its_contact() -> None:
     wrong = {**LOG, "event": "Successfully synced contact to acoustic..."}
     assert records.contact_logs_differ([wrong], [LINE], Notes()) is not None

@@ -1,8 +1,12 @@
 """Verdicts: the outcome of a case, with its deviations and with every part that was left out."""
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from tests.conformance.deviations import DEVIATIONS
+
+_MEMBER = re.compile(r"\w+(?:\.\w+)+")
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 
@@ -38,5 +42,15 @@ class Notes:
             "not compared": self.not_compared,
             "not run": self.not_run,
         }
-        lines = {name: "; ".join(dict.fromkeys(texts)) for name, texts in parts.items() if texts}
+        lines = {name: "; ".join(_grouped(dict.fromkeys(texts))) for name, texts in parts.items() if texts}
         return ". ".join(f"{name}: {line}" for name, line in lines.items())
+
+
+def _grouped(texts: Iterable[str]) -> list[str]:
+    """Return the texts, those that are members of one part as one: `log.trace, trace_json`."""
+    found: dict[str, list[str]] = {}
+    for text in texts:
+        part, _, member = text.rpartition(".")
+        is_member = _MEMBER.fullmatch(text) is not None
+        found.setdefault(part if is_member else text, []).append(member if is_member else "")
+    return [f"{part}.{', '.join(members)}" if members[0] else part for part, members in found.items()]

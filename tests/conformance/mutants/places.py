@@ -30,9 +30,10 @@ GONE = object()
 
 @dataclass(frozen=True)
 class Mutant:
-    """A case that is wrong at one place."""
+    """A case that is wrong at one place; `original` is the right one."""
 
     place: Place
+    original: Json
     content: Json
     is_gone: bool
 
@@ -49,7 +50,7 @@ def mutants(content: Json) -> Iterator[Mutant]:
             # One example more is not wrong.
             continue
         for other in [*_others(value), *([GONE] if may_go else [])]:
-            yield Mutant(place, _changed(content, place, other), other is GONE)
+            yield Mutant(place, content, _changed(content, place, other), other is GONE)
 
 
 def _expected(content: Json, place: Place) -> Iterator[Found]:

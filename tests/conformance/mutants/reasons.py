@@ -10,6 +10,7 @@ from tests.conformance.verdict import Notes
 
 REFUSED = DEVIATIONS["refused_fields"].ours
 UNKNOWN = DEVIATIONS["unknown_outcome"].ours
+OUTCOME = re.compile(r'_status$|"status": "failure"')
 LEFT_OUT = re.compile(r"(steps|rows?) (\d+(?:, \d+)*)( and later)?")
 POSITIONS = {"steps": (("steps",), 0), "row": (("table", "steps"), 1), "rows": (("cases",), 1)}
 """Words of remarks, the lists whose entries they number, and the number of the first entry."""
@@ -21,7 +22,7 @@ def is_explained(mutant: Mutant, notes: Notes, case: Notes) -> bool:
         return True
     if REFUSED in notes.documented and _is_in_other_words(mutant.place):
         return True
-    if UNKNOWN in notes.documented and str(mutant.place[-1]).endswith("_status"):
+    if UNKNOWN in notes.documented and OUTCOME.search(str(mutant.place[-1])):
         return True
     names = {*_names(mutant)}
     if any(re.split(r" \(|: ", remark)[0] in names for remark in (*notes.not_compared, *notes.not_run)):
@@ -34,7 +35,7 @@ def _names(mutant: Mutant) -> Iterator[str]:
     names = [name.partition("{")[0] for name in mutant.place if isinstance(name, str)]
     for first in range(len(names)):
         yield from (".".join(names[first:last]) for last in range(first + 1, len(names) + 1))
-    content = mutant.content
+    content = mutant.original
     for depth, name in enumerate(mutant.place, start=1):
         if name not in (range(len(content)) if isinstance(content, list) else content):
             return
