@@ -24,8 +24,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--all", action="store_true", help="run everything, nothing in rotation")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs a server of its own, by what it asks for: `./just check` leaves it out."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what needs a server of its own, by what it asks for: `./just check` leaves it out.
+
+    What takes minutes is left out too, unless `--all` is given, or a test is named on the command line.
+    """
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("server")
+    is_chosen = config.getoption("--all") or any("::" in argument for argument in config.args)
+    left_out = [] if is_chosen else [item for item in items if item.get_closest_marker("minutes")]
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
