@@ -61,7 +61,7 @@ class PayloadSource:
         return Reading(event, (revision,), Change(event.account, version, snapshot, Cause.BARE))
 
     def _read_signed(self, event: Event) -> Reading:
-        kind_of(event.type)
+        kind_of(event.type)  # a thin event fails here, by a reason that helps
         signed = read_signed(event.body)
         version = Version(self._epoch(event), signed.created, rank(event.type), event.event_id)
         change = Change(event.account, version, read_snapshot(event.type, signed.body), Cause.EVENT)
