@@ -60,7 +60,7 @@ def read(name: str, content: Json) -> Case | Table:
             return Table(content["id"], kind, content)
         if not content.get("steps"):
             raise CaseError("no case file: no steps, and no table of a known kind")
-        merged = _with_recommended(content)
+        merged = with_recommended(content)
         members.check(merged)
         return _case(name, merged)
     except (ValueError, AttributeError, TypeError, LookupError) as error:
@@ -88,21 +88,20 @@ def _case(name: str, content: Mapping[str, Json]) -> Case:
 def _step(position: int, content: Mapping[str, Json]) -> Step:
     ((kind, action),) = content["action"].items()
     expected = content.get("expect") or {}
-    if isinstance(content.get("recommended"), Mapping):
-        expected = {**expected, **content["recommended"]}
     later = content.get("expect_log_since_v1.1.2") is not None
     return Step(content.get("n", position), kind, action, expected, later)
 
 
-def _with_recommended(content: Mapping[str, Json]) -> Mapping[str, Json]:
-    """Return the case with its recommendation in place of the upstream's behaviour; a text changes nothing.
+def with_recommended(content: Mapping[str, Json]) -> dict[str, Json]:
+    """Return the case with its recommendations in place of the upstream's behaviour; a text changes nothing.
 
-    Its members are those of `final`, kinds of actions or numbers of steps with what is expected of each step,
-    or what is expected of the last step.
+    A step's own recommendation is what is expected of it. The case's has parts of `final`, kinds of actions
+    or numbers of steps with what is expected of each step, or what is expected of the last step.
+
+    Raises:
+        CaseError: it has another member.
     """
-    recommended = content.get("recommended")
-    if not isinstance(recommended, Mapping):
-        return content
+    recommended = _mapping(content.get("recommended"))
     final = {name: value for name, value in recommended.items() if name in members.FINAL.split()}
     numbered, last = _of_steps({name: recommended[name] for name in recommended.keys() - final.keys()})
     steps = []
@@ -111,8 +110,17 @@ def _with_recommended(content: Mapping[str, Json]) -> Mapping[str, Json]:
         number = str(step.get("n", position))
         instead = numbered.get((kind, number)) or numbered.get(("", number)) or {}
         more = last if position == len(content["steps"]) - 1 else {}
-        steps.append({**step, "expect": {**(step.get("expect") or {}), **instead, **more}})
-    return {**content, "steps": steps, "final": {**content.get("final", {}), **final}}
+        expected = {**(step.get("expect") or {}), **_mapping(step.get("recommended")), **instead, **more}
+        steps.append({**_without(step), "expect": expected})
+    return {**_without(content), "steps": steps, "final": {**content.get("final", {}), **final}}
+
+
+def _mapping(recommended: Json) -> Mapping[str, Json]:
+    return recommended if isinstance(recommended, Mapping) else {}
+
+
+def _without(content: Mapping[str, Json]) -> dict[str, Json]:
+    return {name: value for name, value in content.items() if name != "recommended"}
 
 
 def _of_steps(recommended: Mapping[str, Json]) -> tuple[dict[tuple[str, str], Json], dict[str, Json]]:

@@ -8,11 +8,13 @@ from pathlib import Path
 from random import Random
 
 from tests.conformance.case import CaseError, Json, load
+from tests.conformance.ctms.case import with_recommended
 from tests.conformance.mutants.places import Mutant, mutants
 from tests.conformance.mutants.reasons import is_explained
 from tests.conformance.mutants.recording import Diverged, Recording
 from tests.conformance.run import Play, Stacks, prepare_content
 from tests.conformance.verdict import Notes, Verdict
+from tests.conformance.zed import case as zed
 
 from mainstem.sandbox.up import cancel_on_signal
 
@@ -48,6 +50,8 @@ class MutantRunner:
         if isinstance(prepared, Verdict):
             _print(f"{prepared.outcome} {file.stem}: {prepared.text}")
             return
+        if not zed.is_one(content) and "steps" in content:
+            content = with_recommended(content)
         recording = Recording()
         case = await _run(prepared, recording.recorded(self._stacks))
         if case.difference is not None:
