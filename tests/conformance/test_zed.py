@@ -247,7 +247,10 @@ def test_an_answer_deviates_only_as_it_is_listed() -> None:
     assert deviations.answered_instead(500, "user not found", 404, "nobody") is None
     assert deviations.answered_instead(500, "user not found", 409, "user not found") is None
     assert deviations.answered_instead(500, None, 404, "user not found") is None
-    assert all(one.reason for one in deviations.ZED_ANSWERS.values())
+    for detail in ("Not authenticated", "Could not validate credentials"):
+        assert deviations.answered_instead(400, "invalid authorization header", 401, detail)
+    assert deviations.answered_instead(400, "missing authorization header", 401, detail) is None
+    assert all(ours.reason for _, ours in deviations.ZED_ANSWERS)
 
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "conformance.md"
@@ -273,5 +276,5 @@ def test_page_lists_every_answer_in_place_of_zeds_and_no_other() -> None:
     page = PAGE.read_text(encoding="utf-8")
     listed = re.findall(r"\| (\d{3}) `([^`]+)` \| (\d{3}) `([^`]+)` \|", page)
     assert {((int(one[0]), one[1]), (int(one[2]), one[3])) for one in listed} == {
-        (theirs, (ours.status, ours.detail)) for theirs, ours in deviations.ZED_ANSWERS.items()
+        (theirs, (ours.status, ours.detail)) for theirs, ours in deviations.ZED_ANSWERS
     }

@@ -52,6 +52,6 @@ def answer_differs(
         return None
     body = dict(answer.body)
     if answer.is_crash:
-        notes.not_compared.append("the message about a push on which CTMS crashes")
+        notes.not_compared.append("json.message (of a push on which CTMS crashes)")
         body["message"] = expected["json"].get("message", ERRORS)
     return differs(expected["json"], body, now, "body")

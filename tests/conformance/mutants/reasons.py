@@ -52,6 +52,8 @@ def _names_of(value: Json, place: Place) -> Iterator[str]:
         yield re.sub(r'.*"table": "(\w+)".*', r"the \1 table", name)
     elif kind == "acoustic_requests":
         yield f"the {table_of(value)} table"
+    elif name == "contact_logs" and value:
+        yield from _names_of(value[-1], (*place, -1))
     elif kind == "contact_logs":
         yield f"contact_logs {str(value.get('event'))[:40]!r}"
     elif kind == "fxa_created_date":

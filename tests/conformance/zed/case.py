@@ -33,7 +33,7 @@ OUR_TOKEN = ("<api_token>", "<ADMIN_TOKEN>", "admin token")
 SAID = frozenset({"op", "endpoint", "request", "method", "path", "query", "body", *CREDENTIALS})
 EXPECTED = frozenset({"status", "msg", "expect"})
 TOLD = frozenset({"profile", "note", "notes"})
-GIVEN = frozenset({"endpoint", "auth", "users", "now", *CONDITIONS})
+GIVEN = frozenset({"endpoint", "request", "auth", "users", "now", *CONDITIONS})
 
 MEMBERS = frozenset(
     {"id", "area", "kind", "profile", "title", "source", "given", "steps", "table", "expect", "notes", "note"}
@@ -98,7 +98,9 @@ def requests_of(content: Mapping[str, Json]) -> Iterator[tuple[str, str]]:
         CaseError: one has none.
     """
     for row in _rows_of(content):
-        line = row.get("request") or row.get("endpoint") or content.get("given", {}).get("endpoint") or ""
+        given = content.get("given", {})
+        lines = (said.get(name) for said in (row, given) for name in ("request", "endpoint"))
+        line = next(filter(None, lines), "")
         if "path" in row:
             line = f"{row.get('method', 'GET')} {row['path']}"
         method, blank, path = line.partition(" ")

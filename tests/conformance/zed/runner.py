@@ -58,9 +58,17 @@ class Runner:
         self._notes = notes
         self._names: dict[str, str] = {}
         """Our ids by the case's."""
+        self._not_given: dict[str, list[int]] = {}
+        """Rows by what they do not give."""
 
     async def run(self) -> str | None:
         """Run the case and return the first difference, None if there is none."""
+        difference = await self._first_difference()
+        for name, rows in self._not_given.items():
+            self._notes.not_compared.append(f"{name} (not given in rows {', '.join(map(str, rows))})")
+        return difference
+
+    async def _first_difference(self) -> str | None:
         for number, status in enumerate(self._case.statuses, start=1):
             if difference := await self._compare_status(number, status):
                 return f"row {number}: {difference}"
@@ -124,7 +132,7 @@ class Runner:
         difference = answer if isinstance(answer, str) else self._compare_answer(row, answer)
         expected = row.content.get("expect") or {}
         if "stripe_calls" not in expected and row.method != READING:
-            self._notes.not_compared.append(f"calls to Stripe in row {row.number} (not in the case)")
+            self._not_given.setdefault("calls to Stripe", []).append(row.number)
         if difference is None and "stripe_calls" in expected:
             difference = self._compare_calls(expected["stripe_calls"], before)
         if difference is None and "local" in expected:
@@ -190,7 +198,7 @@ class Runner:
         if len(named) < len(expected.get("response_keys", [])):
             return "response_keys: one comes twice"
         if not members and not named:
-            self._notes.not_compared.append(f"the body of row {row.number} (not in the case)")
+            self._not_given.setdefault("the body", []).append(row.number)
             return None
         wanted = self._ours({**named, **members})
         return differs(wanted, self._without_trials(wanted, found), _NEVER, "body")
