@@ -45,6 +45,11 @@ check *args: format-check lint types floors
 conformance *paths:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.conformance "$@"
 
+# Change each expectation of cases, one at a time, and list the changes that pass.
+[group("check")]
+conformance-mutants *paths:
+    @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/python -m tests.conformance.mutants "$@"
+
 # Let faults rage over a stack while events flow, then compare it with what it should hold.
 [group("check")]
 chaos *args:
