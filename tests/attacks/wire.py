@@ -122,9 +122,10 @@ class Wire:
             async with asyncio.timeout(patience):
                 self._writer.write(part)
                 await self._writer.drain()
-                await asyncio.sleep(0)  # else a loop that only writes never sees the end
         except (ConnectionError, TimeoutError):
             return False
+        finally:
+            await asyncio.sleep(0)  # else a loop that only writes, or fails to, never sees the end
         return not self.is_closed
 
     async def _until(self, is_so: Callable[[], bool], patience: float) -> bool:
