@@ -22,6 +22,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
+from tests.mutations.anchors import AnchorError, Place, find_in_file, find_in_symbol
+
 ROOT = Path(__file__).parents[2]
 LIST = Path(__file__).with_name("mutations.toml")
 TIMEOUT_SECONDS = 300.0
@@ -32,18 +34,33 @@ JOBS = 2
 
 @dataclass(frozen=True)
 class Mutation:
-    """One rule taken out: in `file`, the one place that reads `old` becomes `new`; then `tests` must fail."""
+    """One rule taken out: the only `old` in its symbol or file becomes `new`; then `tests` must fail."""
 
     name: str
     rule: str
-    file: str
+    symbol: str | None
+    """`in` of the list: a distribution and a qualified name."""
+    file: str | None
+    """For text outside of the distributions' sources: a path in the tree."""
     old: str
     new: str
     tests: tuple[str, ...]
 
+    def find(self, root: Path) -> Place:
+        """Return where `old` stands in a tree without mutations.
+
+        Raises:
+            AnchorError: it is not there exactly once.
+        """
+        if (self.symbol is None) == (self.file is None):
+            raise AnchorError("a mutation has `in` or `file`, and not both")
+        if self.symbol is not None:
+            return find_in_symbol(root, self.symbol, self.old)
+        return find_in_file(root, str(self.file), self.old)
+
 
 class BrokenError(Exception):
-    """A mutation shows nothing: its text is gone, or its tests did not come to fail by themselves."""
+    """A mutation shows nothing: its tests did not come to fail by themselves."""
 
 
 class Copy:
@@ -64,20 +81,18 @@ class Copy:
 
     @contextmanager
     def mutated(self, mutation: Mutation) -> Iterator[None]:
-        """Have the mutation in the copy for a while.
+        """Apply the mutation to the copy, and take it back at the end.
 
         Raises:
-            BrokenError: its text is not there exactly once.
+            AnchorError: its text is not there exactly once.
         """
-        path = self.folder / mutation.file
-        text = path.read_text()
-        if (count := text.count(mutation.old)) != 1:
-            raise BrokenError(f"its text stands {count} times in {mutation.file}")
-        self._write(path, text.replace(mutation.old, mutation.new))
+        place = mutation.find(self.folder)
+        text = place.file.read_text()
+        self._write(place.file, place.replace(mutation.old, mutation.new))
         try:
             yield
         finally:
-            self._write(path, text)
+            self._write(place.file, text)
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text)
@@ -154,7 +169,18 @@ def _endings(report: Path) -> dict[str, str]:
 def load() -> list[Mutation]:
     """Return every mutation of the list."""
     content = tomllib.loads(LIST.read_text())
-    return [Mutation(**{**one, "tests": tuple(one["tests"])}) for one in content["mutation"]]
+    return [
+        Mutation(
+            name=entry["name"],
+            rule=entry["rule"],
+            symbol=entry.get("in"),
+            file=entry.get("file"),
+            old=entry["old"],
+            new=entry["new"],
+            tests=tuple(entry["tests"]),
+        )
+        for entry in content["mutation"]
+    ]
 
 
 def check(copy: Copy, mutation: Mutation) -> str | None:
@@ -162,7 +188,7 @@ def check(copy: Copy, mutation: Mutation) -> str | None:
     try:
         with copy.mutated(mutation):
             endings = copy.test(mutation.tests, TIMEOUT_SECONDS)
-    except BrokenError as error:
+    except (AnchorError, BrokenError) as error:
         return str(error)
     wrong = [f"{test} {ending}" for test, ending in endings.items() if ending != "failed"]
     return "; ".join(wrong) or None
