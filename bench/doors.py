@@ -10,13 +10,14 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mainstem.common import telemetry, web
 from mainstem.common.clock import Clock, open_clock
-from mainstem.common.database import Statements, open_pool
-from mainstem.common.health import database_check, redis_check
+from mainstem.common.database.pool import Statements, open_pool
+from mainstem.common.http import app as web
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.inbox import NewEvent, insert
-from mainstem.common.jobs import open_waker
+from mainstem.common.http.health import database_check, redis_check
+from mainstem.common.queue.inbox import NewEvent, insert
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.ingest import endpoints
 from mainstem.ingest.accounts import stripe_accounts
 from mainstem.ingest.providers.stripe import verify

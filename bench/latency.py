@@ -30,7 +30,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.sandbox.servers.ports import LOOPBACK
 
 A_SECOND = 100

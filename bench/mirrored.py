@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from bodies import PRODUCTS, START
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.ingest.rules.sets import MAINSTEM
 from mainstem.ingest.rules.storage import initialise
 

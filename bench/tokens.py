@@ -23,7 +23,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mainstem.common.database import open_pool
+from mainstem.common.database.pool import open_pool
 from mainstem.gateway import clients
 from mainstem.gateway.hashes import hash_secret
 from mainstem.sandbox.servers.ports import LOOPBACK

@@ -14,7 +14,7 @@ from mainstem.sandbox.servers.ports import LOOPBACK
 from mainstem.sandbox.servers.roles import login_of
 
 ROOT = Path(__file__).parent.parent
-GUARD = "libs/common/src/mainstem/common/http/guard.py"
+GUARD = "libs/common/src/mainstem/common/http/connections/guard.py"
 
 
 def add_base(parser: argparse.ArgumentParser) -> None:

@@ -20,7 +20,7 @@ from mirrored import mirror_subscriptions
 from report import Figures, Goal, progress, tell
 from stage import Program, Stage, connected, costs, mainstem, open_stage, run
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 
 ROWS = (10_000, 100_000, 1_000_000)
 EVENTS = 20_000

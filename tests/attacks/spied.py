@@ -12,7 +12,7 @@ from typing import Any, TextIO
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mainstem.common.web import serve
+from mainstem.common.http.app import serve
 from mainstem.gateway.app import build
 from mainstem.gateway.settings import Settings
 

@@ -12,7 +12,7 @@ from billing_world import BillingWorld, buy, register, url_of
 from mainstem.billing.accounts import Account, find
 from mainstem.billing.shop import Shop
 from mainstem.billing.stripe import KEY_SECONDS
-from mainstem.common.database import Connection, Transactions, open_pool
+from mainstem.common.database.pool import Connection, Transactions, open_pool
 from mainstem.common.owner import Link
 from mainstem.sandbox.faults import Fault, Kind
 

@@ -17,8 +17,11 @@ from tests.charts.charts import (
 )
 from tests.charts.schema import OF_THE_SANDBOX, SETTINGS, names_by_kind
 
-from mainstem.common import jobs, server, telemetry, web
+from mainstem.common.http import app as web
+from mainstem.common.http.connections import server
+from mainstem.common.queue import drain
 from mainstem.common.settings import ServiceSettings
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.gateway.app import read_routes
 from mainstem.gateway.settings import Settings as GatewaySettings
 from mainstem.sync import deliver
@@ -222,7 +225,7 @@ def test_a_process_has_the_time_to_end_by_itself(service: str) -> None:
         needed = hook["sleep"]["seconds"] + ours["drain_seconds"].default + ours["stop_seconds"].default
         needed += telemetry.FLUSH_SECONDS
         if name.endswith("-worker"):
-            needed += jobs.STOP_SECONDS + deliver.STOP_SECONDS
+            needed += drain.STOP_SECONDS + deliver.STOP_SECONDS
         assert pod["terminationGracePeriodSeconds"] > needed
 
 

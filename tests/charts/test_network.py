@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.charts.charts import SERVICES, Manifest, matrix, of_kind, render
 
-from mainstem.common import web
+from mainstem.common.http import app as web
 from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH
 from mainstem.gateway.settings import ROUTES_FILE
 

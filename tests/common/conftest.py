@@ -6,7 +6,7 @@ import pytest
 from connections import Connect
 from servers import Database, databases
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.sandbox.servers.ports import Ports
 from mainstem.sandbox.servers.postgres import Postgres
 from mainstem.sandbox.servers.valkey import Valkey

@@ -14,9 +14,9 @@ from structlog.testing import capture_logs
 from structlog.typing import EventDict
 from tiny_gateway import Gateway, StartGateway, Upstream
 
-from mainstem.common.client import open_client
-from mainstem.common.database import open_pool
-from mainstem.common.identity import KeySet, Verifier
+from mainstem.common.database.pool import open_pool
+from mainstem.common.http.client import open_client
+from mainstem.common.http.identity import KeySet, Verifier
 from mainstem.gateway.app import build
 from mainstem.gateway.settings import ROUTES_FILE, Settings
 from mainstem.sandbox.servers.postgres import Postgres

@@ -9,9 +9,9 @@ from raw_http import OK, Scripted, hang_up, parts_of, raw_server, said_to
 from starlette.types import Message
 from tiny_gateway import Gateway, StartGateway
 
-from mainstem.common.breaker import FAILURES_TO_OPEN
 from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError, UnavailableError
-from mainstem.common.http.budget import Budget, Holding
+from mainstem.common.http.breaker import FAILURES_TO_OPEN
+from mainstem.common.http.requests.budget import Budget, Holding
 from mainstem.gateway.proxy.body import ClientGoneError, IncomingBody
 from mainstem.gateway.proxy.watch import Watch
 from mainstem.sandbox.servers.ports import Ports

@@ -17,8 +17,8 @@ from structlog.testing import capture_logs
 from sync_world import Gateway as Signer
 from tiny_gateway import Gateway, Upstream
 
+from mainstem.common.http.app import HEALTH_PATHS
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.web import HEALTH_PATHS
 from mainstem.gateway.routes import METHODS, SCOPES
 from mainstem.gateway.settings import ROUTES_FILE
 

@@ -7,8 +7,8 @@ from forwarding import NO_BODY, Caller, forwarding, part
 from raw_http import OK, Scripted, exchanged, raw_server, said_to, until
 from tiny_gateway import Gateway, StartGateway, Upstream
 
-from mainstem.common.breaker import FAILURES_TO_OPEN
 from mainstem.common.errors import BadRequestError, MainstemError
+from mainstem.common.http.breaker import FAILURES_TO_OPEN
 
 FRAMING = (b"content-length", b"transfer-encoding")
 

@@ -8,7 +8,7 @@ import pytest
 from servers import Database
 from tiny_gateway import CountedPool, Gateway, StartGateway, Upstream
 
-from mainstem.common.database import Transactions, open_pool
+from mainstem.common.database.pool import Transactions, open_pool
 from mainstem.common.errors import UnavailableError
 from mainstem.gateway import keys
 from mainstem.gateway.directory import Directory

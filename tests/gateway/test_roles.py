@@ -5,7 +5,7 @@ import pytest
 from servers import Database
 from tiny_gateway import SECRET_HASH, Gateway
 
-from mainstem.common.database import Pool, open_pool
+from mainstem.common.database.pool import Pool, open_pool
 from mainstem.common.errors import ConflictError, NotFoundError
 from mainstem.gateway import clients, roles
 from mainstem.gateway.roles import Role

@@ -9,10 +9,10 @@ from bare_objects import customer as bare_customer
 from bare_objects import item as bare_item
 from ingest_bench import Ingest
 
-from mainstem.common import hints
+from mainstem.common.database.texts import MOST_CHARACTERS
 from mainstem.common.errors import BadRequestError
-from mainstem.common.hints import Hint
-from mainstem.common.texts import MOST_CHARACTERS
+from mainstem.common.queue import hints
+from mainstem.common.queue.hints import Hint
 from mainstem.ingest.providers.stripe_bare import UNREADABLE, read_bare
 from mainstem.ingest.providers.stripe_events import read_envelope
 

@@ -11,8 +11,8 @@ from ingest_bench import Ingest, new_event
 from plans import touched
 from servers import Database
 
-from mainstem.common.inbox import insert
-from mainstem.common.lease import IN_ORDER, Lease
+from mainstem.common.queue.inbox import insert
+from mainstem.common.queue.lease import IN_ORDER, Lease
 from mainstem.ingest import identities, inbox, tenants, turns
 from mainstem.ingest.inbox import Event
 from mainstem.ingest.turns import Queue

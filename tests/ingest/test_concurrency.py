@@ -7,7 +7,7 @@ from held import Held
 from ingest_bench import Ingest
 from stripe_events import START
 
-from mainstem.common.lease import Lease
+from mainstem.common.queue.lease import Lease
 from mainstem.ingest import inbox
 from mainstem.ingest.turns import Queue
 

@@ -10,9 +10,9 @@ from fetch_world import FetchWorld, open_fetch_world
 from ingest_bench import Ingest
 from servers import Database
 
-from mainstem.common import hints
-from mainstem.common.database import Pool, open_pool
-from mainstem.common.hints import Hint, Written
+from mainstem.common.database.pool import Pool, open_pool
+from mainstem.common.queue import hints
+from mainstem.common.queue.hints import Hint, Written
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -9,7 +9,7 @@ import stripe_events as events
 from held import Failing, Held
 from ingest_bench import Ingest, new_event
 
-from mainstem.common.database import Statements
+from mainstem.common.database.pool import Statements
 from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.ingest import record
 from mainstem.ingest.record import Recorder, open_recorder

@@ -11,7 +11,7 @@ from ingest_bench import Ingest
 from stripe_events import START
 
 from mainstem.common.errors import ConflictError
-from mainstem.common.lease import Lease
+from mainstem.common.queue.lease import Lease
 from mainstem.ingest import inbox
 from mainstem.ingest.rules.language import RuleSet, decode, encode
 from mainstem.ingest.rules.sets import CTMS, MAINSTEM, SETS

@@ -12,8 +12,8 @@ from bare_objects import push
 from fetch_world import FetchWorld, open_fetch_world
 from ingest_bench import Ingest
 
-from mainstem.common import hints
-from mainstem.common.hints import Hint
+from mainstem.common.queue import hints
+from mainstem.common.queue.hints import Hint
 from mainstem.ingest import inbox
 from mainstem.ingest.accounts import Account
 

@@ -11,7 +11,7 @@ from ingest_bench import Ingest, empty
 from properties import BOUNDED
 from stripe_events import Json
 
-from mainstem.common.inbox import insert
+from mainstem.common.queue.inbox import insert
 from mainstem.ingest import inbox
 from mainstem.ingest.bare import _new_event
 from mainstem.ingest.payloads import PayloadSource

@@ -14,9 +14,9 @@ from ingest_bench import Ingest, empty, new_event
 from servers import Database
 from stripe_events import START
 
-from mainstem.common.database import Transactions, open_pool
-from mainstem.common.inbox import insert
-from mainstem.common.lease import Lease
+from mainstem.common.database.pool import Transactions, open_pool
+from mainstem.common.queue.inbox import insert
+from mainstem.common.queue.lease import Lease
 from mainstem.ingest.fetches import FetchSource
 from mainstem.ingest.inbox import claim
 from mainstem.ingest.locks import Class, _key, lock

@@ -15,7 +15,7 @@ from ingest_bench import Ingest, empty, new_event
 from properties import BOUNDED
 
 from mainstem.common.errors import BadRequestError
-from mainstem.common.inbox import NewEvent
+from mainstem.common.queue.inbox import NewEvent
 from mainstem.ingest.record import open_recorder
 
 TEXTS = ("event_id", "type", "object_type", "object_id", "api_version", "traceparent", "status")

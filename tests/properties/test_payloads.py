@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.common.lease import Lease
+from mainstem.common.queue.lease import Lease
 from mainstem.ingest import inbox
 from mainstem.ingest.payloads import PayloadSource
 from mainstem.ingest.turns import Queue

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.common.database import Connection, Pool
+from mainstem.common.database.pool import Connection, Pool
 from mainstem.ingest.payloads import PayloadSource
 from mainstem.ingest.rules.comparison import compare
 from mainstem.ingest.rules.language import RuleSet

@@ -16,7 +16,7 @@ OWN_TIME = re.compile(
 """Postgres' own time in a statement. World time comes as a parameter instead."""
 
 MAY_ASK_POSTGRES_THE_TIME = {
-    "libs/common/src/mainstem/common/outbox.py": "leases of entries",
+    "libs/common/src/mainstem/common/queue/outbox.py": "leases of entries",
     "libs/sandbox/src/mainstem/sandbox/demo/stops.py": "how long a stop took on the machine",
     "libs/sandbox/src/mainstem/sandbox/settled.py": "whether a lease still holds",
     "services/billing/src/mainstem/billing/queue.py": "leases of operations",

@@ -1,129 +1,151 @@
-"""Each contract of `.importlinter` is proven by a violation that breaks it, and it alone."""
+"""Contracts of `.importlinter`, each proven by imports that break it: up, sideways, from a stray file."""
 
 import configparser
-import os
 import re
-import shutil
-import subprocess
-import sys
-from pathlib import Path
+from collections.abc import Iterator
+from copy import deepcopy
+from functools import cache
+from itertools import pairwise
 
+import grimp
 import pytest
+from importlinter.api import read_configuration
+from importlinter.contracts.forbidden import ForbiddenContract
+from importlinter.contracts.layers import LayersContract
+from importlinter.domain.contract import Contract
+from tree import ROOT
 
-ROOT = Path(__file__).parents[2]
-SOURCES = {path.name: path for path in ROOT.glob("*/*/src/mainstem/*") if path.is_dir()}
+FILE = ROOT / ".importlinter"
+SOURCES = sorted(path for path in ROOT.glob("*/*/src/mainstem/*") if path.is_dir())
 SERVICES = ("ingest", "sync", "billing", "gateway")
+KINDS: dict[str, type[Contract]] = {"layers": LayersContract, "forbidden": ForbiddenContract}
 
-VIOLATIONS = {
-    "distributions": ("common/clock.py", "import mainstem.sandbox.clock"),
-    "common": ("common/settings.py", "import mainstem.common.telemetry"),
-    "sandbox": ("sandbox/faults.py", "import mainstem.sandbox.acoustic.stand_in"),
-    "stripe": ("sandbox/stripe/wire/errors.py", "import mainstem.sandbox.stripe.edge.answering"),
-    "http": ("common/http/endpoint.py", "import mainstem.common.http.routing"),
-    "ingest": ("ingest/inbox.py", "import mainstem.ingest.pipeline"),
-    "sync": ("sync/contacts.py", "import mainstem.sync.relay"),
-    "billing": ("billing/settings.py", "import mainstem.billing.endpoints"),
-    "gateway": ("gateway/keys.py", "import mainstem.gateway.endpoints"),
-    "proxy": ("gateway/proxy/body.py", "import mainstem.gateway.proxy.watch"),
-    "rules": ("ingest/rules/derive.py", "import asyncpg"),
-    "sets": ("ingest/rules/derive.py", "import mainstem.ingest.rules.sets"),
-}
-"""By contract: a file, and an import that may not stand in it."""
+Edge = tuple[str, str]
+"""An import: importer, imported."""
 
-MORE_VIOLATIONS = [
-    ("distributions", "billing/settings.py", "import mainstem.ingest.settings"),
-    ("distributions", "sync/settings.py", "import mainstem.sandbox.clock"),
-    ("common", "common/inbox.py", "import mainstem.common.outbox"),
-    ("common", "common/errors.py", "def late() -> None:\n    import mainstem.common.clock"),
-    ("sandbox", "sandbox/stripe/wire/errors.py", "import mainstem.sandbox.acoustic.account"),
-    ("rules", "sync/profile.py", "import mainstem.common.database"),
+SIDEWAYS = [
+    ("mainstem.billing.settings", "mainstem.ingest.settings"),
+    ("mainstem.sync.settings", "mainstem.sandbox.clock"),
+    ("mainstem.common.clock", "mainstem.sandbox.clock"),
 ]
+"""Imports between distributions that none may have."""
+FORBIDDEN = [
+    ("mainstem.sync.profile", "mainstem.common.database.pool"),
+    ("mainstem.ingest.rules.derive", "asyncpg"),
+]
+"""Imports that no rule may have."""
 
 
-def read_contracts() -> dict[str, str]:
-    """Return the name of each contract by its id."""
+def read_names() -> dict[str, str]:
+    """Return the id of each contract by its name."""
     parser = configparser.ConfigParser()
-    parser.read(ROOT / ".importlinter")
-    sections = {name.rpartition(":")[2]: parser[name] for name in parser.sections() if "contract" in name}
-    return {key: section["name"] for key, section in sections.items()}
+    parser.read(FILE)
+    return {parser[section]["name"]: section.rpartition(":")[2] for section in parser.sections()[1:]}
 
 
-@pytest.fixture
-def tree(tmp_path: Path) -> Path:
-    """A copy of the sources and their floors."""
-    for name, source in SOURCES.items():
-        shutil.copytree(
-            source, tmp_path / "src" / "mainstem" / name, ignore=shutil.ignore_patterns("__pycache__")
+@cache
+def read_contracts() -> dict[str, Contract]:
+    """Return the contracts by their ids."""
+    configuration = read_configuration(str(FILE))
+    names, session = read_names(), configuration["session_options"]
+    return {
+        names[options["name"]]: KINDS[options["type"]](
+            options["name"], session, {key: value for key, value in options.items() if key != "id"}
         )
-    shutil.copy(ROOT / ".importlinter", tmp_path)
-    return tmp_path
+        for options in configuration["contracts_options"]
+    }
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("import-linter")
+@cache
+def build_graph() -> grimp.ImportGraph:
+    """Return the imports of the tree as it is."""
+    roots = read_configuration(str(FILE))["session_options"]["root_packages"]
+    return grimp.build_graph(*roots, include_external_packages=True, cache_dir=None)
 
 
-def list_broken(tree: Path, cache: Path) -> set[str]:
-    """Return the ids of the contracts that the tree breaks."""
-    result = subprocess.run(
-        [Path(sys.executable).parent / "lint-imports", "--cache-dir", cache],
-        cwd=tree,
-        env={**os.environ, "PYTHONPATH": str(tree / "src"), "COLUMNS": "500"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    verdicts = dict(re.findall(r"^(.+?) (KEPT|BROKEN)", result.stdout, re.MULTILINE))
-    assert verdicts.keys() == set(read_contracts().values()), result.stdout + result.stderr
-    broken = {key for key, name in read_contracts().items() if verdicts[name] == "BROKEN"}
-    assert (result.returncode != 0) is bool(broken)
-    return broken
+def is_kept(contract: str, *edges: Edge, stray: str | None = None) -> bool:
+    """Return whether the tree keeps a contract with these imports, and a stray module, added to it."""
+    graph = deepcopy(build_graph())
+    for importer, imported in edges:
+        assert {importer, imported} <= graph.modules, f"{importer} or {imported} has gone: choose another"
+        graph.add_import(importer=importer, imported=imported)
+    if stray is not None:
+        graph.add_module(stray)
+    return bool(read_contracts()[contract].check(deepcopy(graph), verbose=False).kept)
 
 
-def append(tree: Path, file: str, line: str) -> None:
-    path = tree / "src" / "mainstem" / file
-    assert path.exists(), f"{file} has gone; choose another place for this violation"
-    path.write_text(f"{path.read_text()}\n{line}\n")
+def list_layered() -> list[str]:
+    return [name for name, contract in read_contracts().items() if isinstance(contract, LayersContract)]
 
 
-def test_the_tree_as_it_is_keeps_every_contract(tree: Path, cache: Path) -> None:
-    assert list_broken(tree, cache) == set()
+def list_floors(contract: str) -> Iterator[list[list[str]]]:
+    """Yield the modules of each floor, the highest first, once for each container of the contract."""
+    options = read_contracts()[contract].contract_options
+    for container in list_containers(contract) or [""]:
+        prefix = f"{container}." if container else ""
+        yield [[f"{prefix}{name}" for name in re.split(r"\s*[|:]\s*", line)] for line in options["layers"]]
 
 
-@pytest.mark.parametrize("contract", sorted(read_contracts()))
-def test_a_violation_breaks_its_contract_and_no_other(tree: Path, cache: Path, contract: str) -> None:
-    append(tree, *VIOLATIONS[contract])
-    assert list_broken(tree, cache) == {contract}
+def list_containers(contract: str) -> list[str]:
+    containers: str | list[str] = read_contracts()[contract].contract_options.get("containers", [])
+    return containers.split() if isinstance(containers, str) else containers
 
 
-@pytest.mark.parametrize(("contract", "file", "line"), MORE_VIOLATIONS)
-def test_further_ways_to_look_up_or_sideways_are_seen(
-    tree: Path, cache: Path, contract: str, file: str, line: str
-) -> None:
-    append(tree, file, line)
-    assert contract in list_broken(tree, cache)
+def list_pairs(contract: str) -> Iterator[Edge]:
+    """Yield pairs of one floor that may not see each other."""
+    lines = read_contracts()[contract].contract_options["layers"]
+    for floors in list_floors(contract):
+        for line, floor in zip(lines, floors, strict=True):
+            if ":" not in line:
+                yield from pairwise(floor)
 
 
-@pytest.mark.parametrize("distribution", sorted(SOURCES))
-def test_a_file_that_stands_on_no_floor_breaks_the_build(tree: Path, cache: Path, distribution: str) -> None:
-    (tree / "src" / "mainstem" / distribution / "stray.py").write_text('"""A stray."""\n')
-    assert list_broken(tree, cache) == {distribution}
+@pytest.mark.parametrize("contract", read_contracts())
+def test_tree_as_it_is_keeps_the_contract(contract: str) -> None:
+    assert is_kept(contract)
+
+
+@pytest.mark.parametrize("contract", list_layered())
+def test_import_from_a_lower_floor_breaks_the_contract(contract: str) -> None:
+    for floors in list_floors(contract):
+        for upper, lower in pairwise(floors):
+            assert not is_kept(contract, (lower[0], upper[0])), f"{lower[0]} may import {upper[0]}"
+
+
+@pytest.mark.parametrize("contract", list_layered())
+def test_import_within_a_floor_of_independent_files_breaks_the_contract(contract: str) -> None:
+    for edge in list_pairs(contract):
+        assert not is_kept(contract, edge), f"{edge[0]} may import {edge[1]}"
+        assert not is_kept(contract, edge[::-1]), f"{edge[1]} may import {edge[0]}"
+
+
+@pytest.mark.parametrize("contract", [name for name in list_layered() if name != "distributions"])
+def test_file_that_stands_on_no_floor_breaks_the_contract(contract: str) -> None:
+    assert read_contracts()[contract].contract_options["exhaustive"]
+    for container in list_containers(contract):
+        assert not is_kept(contract, stray=f"{container}.stray")
+
+
+@pytest.mark.parametrize("edge", SIDEWAYS)
+def test_import_of_another_distribution_breaks_the_contract(edge: Edge) -> None:
+    assert not is_kept("distributions", edge)
+
+
+@pytest.mark.parametrize("edge", FORBIDDEN)
+def test_import_of_a_framework_by_a_rule_breaks_the_contract(edge: Edge) -> None:
+    assert not is_kept("rules", edge)
 
 
 def test_no_distribution_is_forgotten() -> None:
-    parser = configparser.ConfigParser()
-    parser.read(ROOT / ".importlinter")
-    roots = parser["importlinter"]["root_packages"].split()
-    assert sorted(roots) == sorted(f"mainstem.{name}" for name in SOURCES)
-    assert SOURCES.keys() == {"common", "sandbox", *SERVICES}
+    roots = read_configuration(str(FILE))["session_options"]["root_packages"]
+    assert sorted(roots) == [f"mainstem.{path.name}" for path in sorted(SOURCES, key=lambda path: path.name)]
+    assert {path.name for path in SOURCES} == {"common", "sandbox", *SERVICES}
 
 
-def test_the_only_imports_that_may_go_up_are_those_of_commands() -> None:
-    text = (ROOT / ".importlinter").read_text()
-    exceptions = re.findall(r"(\S+) -> (\S+)", text)
+def test_only_imports_that_may_go_up_are_those_of_commands() -> None:
+    exceptions = re.findall(r"(\S+) -> (\S+)", FILE.read_text())
     assert exceptions
     for importer, imported in exceptions:
-        service, name = importer.rsplit(".", 1)
-        assert name == "commands"
+        service = ".".join(importer.split(".")[:2])
+        assert importer.removeprefix(f"{service}.").split(".")[0] == "commands"
         assert imported in {f"{service}.app", f"{service}.worker"}

@@ -12,7 +12,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from sync_world import Environment, Gateway, MakeWorker, People, Worker
 
-from mainstem.common.database import Database, open_database
+from mainstem.common.database.sessions import Database, open_database
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.faults import FaultMiddleware, Faults

@@ -6,7 +6,7 @@ import httpx
 from deliveries import FAULT_ANSWER, MAIN, PRODUCT, calls, refuse
 from sync_world import TRACE, MakeWorker, People, Worker, until
 
-from mainstem.common import telemetry
+from mainstem.common.telemetry import spans
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.faults import Fault, Faults, Kind
@@ -269,13 +269,13 @@ async def test_a_value_that_xml_cannot_hold_loses_what_it_cannot_hold(
 async def test_a_delivery_continues_the_trace_of_the_write(
     api: httpx.AsyncClient, worker: Worker, acoustic: AcousticStandIn, owner: Owner
 ) -> None:
-    with telemetry.span("somebody calls", parent=TRACE):
+    with spans.span("somebody calls", parent=TRACE):
         await api.post("/ctms", json={"email": {"primary_email": "a@example.com"}})
     await worker.deliver()
     seen = [call["traceparent"] for call in acoustic.received() if call["operation"] == "AddRecipient"]
     logged = await owner.fetchval("SELECT traceparent FROM contact.delivery_log")
-    assert telemetry.trace_id_of(TRACE) in seen[0]
-    assert telemetry.trace_id_of(TRACE) in logged
+    assert spans.trace_id_of(TRACE) in seen[0]
+    assert spans.trace_id_of(TRACE) in logged
 
 
 async def test_nothing_is_claimed_without_a_slot(

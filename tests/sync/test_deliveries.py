@@ -8,8 +8,8 @@ from servers import Database as OwnDatabase
 from sync_world import People
 
 from mainstem.common.clock import Clock
-from mainstem.common.database import Database
-from mainstem.common.lease import Lease
+from mainstem.common.database.sessions import Database
+from mainstem.common.queue.lease import Lease
 from mainstem.sync import deliveries
 from mainstem.sync.deliveries import Arrival, Claimed, Intent
 from mainstem.sync.store import Store

@@ -12,9 +12,9 @@ from deliveries import MAIN
 from servers import Database as OwnDatabase
 from sync_world import MakeWorker, People, Worker
 
-from mainstem.common.client import open_client
-from mainstem.common.database import Database
-from mainstem.common.lease import Lease
+from mainstem.common.database.sessions import Database
+from mainstem.common.http.client import open_client
+from mainstem.common.queue.lease import Lease
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.faults import Fault, Faults, Kind

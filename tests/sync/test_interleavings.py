@@ -8,8 +8,8 @@ from acoustic_calls import ACCOUNT
 from held import Failing
 from sync_world import People
 
-from mainstem.common.client import open_client
-from mainstem.common.database import Database
+from mainstem.common.database.sessions import Database
+from mainstem.common.http.client import open_client
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sync.deliver import LEASE_SECONDS, MARGIN_SECONDS, Deliverer

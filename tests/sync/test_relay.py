@@ -7,8 +7,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sync_world import LATER, TRACE, People, Worker, until
 
-from mainstem.common import telemetry
-from mainstem.common.database import Database
+from mainstem.common.database.sessions import Database
+from mainstem.common.telemetry import spans
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.clock import MovableClock
 from mainstem.sandbox.faults import Fault, Faults, Kind
@@ -125,7 +125,7 @@ async def test_a_delivery_continues_the_trace_of_the_oldest_announcement(
     assert (await people.delivery(email_id))["traceparents"] == [TRACE, LATER]
     await worker.deliver()
     seen = acoustic.received()[-1]["traceparent"]
-    assert telemetry.trace_id_of(seen) == telemetry.trace_id_of(TRACE)
+    assert spans.trace_id_of(seen) == spans.trace_id_of(TRACE)
 
 
 async def test_a_mark_that_arrives_during_a_delivery_has_the_next_one_in_its_trace(
@@ -145,7 +145,7 @@ async def test_a_mark_that_arrives_during_a_delivery_has_the_next_one_in_its_tra
     assert (await people.delivery(email_id))["traceparents"] == [LATER]
     await worker.deliver()
     seen = acoustic.received()[-1]["traceparent"]
-    assert telemetry.trace_id_of(seen) == telemetry.trace_id_of(LATER)
+    assert spans.trace_id_of(seen) == spans.trace_id_of(LATER)
 
 
 async def test_a_delivery_that_waits_keeps_few_of_its_marks_traces(people: People, relay: Relay) -> None:
@@ -154,7 +154,7 @@ async def test_a_delivery_that_waits_keeps_few_of_its_marks_traces(people: Peopl
         await people.announce("fan", trace=f"00-{number + 1:032x}-b7ad6b7169203331-01")
         await relay.work()
     traceparents = (await people.delivery(email_id))["traceparents"]
-    kept = [int(telemetry.trace_id_of(one) or "", 16) for one in traceparents]
+    kept = [int(spans.trace_id_of(one) or "", 16) for one in traceparents]
     # The contact's own write is the oldest.
     assert kept[1:] == [*range(1, 15), 40]
 

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from mainstem.common.database import Database
+from mainstem.common.database.sessions import Database
 from mainstem.sync.slots import Limit, Slots, share_of
 
 Owner = Any

@@ -9,7 +9,7 @@ from raw_http import until
 from serving import serving
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from mainstem.common.http.limits import AddressShare, Trusted, owner_of
+from mainstem.common.http.connections.limits import AddressShare, Trusted, owner_of
 
 PROXY = "127.0.0.1"
 

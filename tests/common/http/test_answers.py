@@ -6,7 +6,7 @@ from guarded_app import LIMITS, Recorder
 from raw_http import until
 from wire import wire_to
 
-from mainstem.common.http.strict import PIPELINED
+from mainstem.common.http.connections.strict import PIPELINED
 
 H = b" HTTP/1.1\r\nHost: a\r\n"
 SMUGGLED = b"GET /smuggled" + H + b"\r\n"

@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstem.common.http.head import CONTENT_LENGTH, HOST, TRANSFER_ENCODING, find_fault, without_upgrade
+from mainstem.common.http.connections.head import (
+    CONTENT_LENGTH,
+    HOST,
+    TRANSFER_ENCODING,
+    find_fault,
+    without_upgrade,
+)
 
 LENGTHS = st.one_of(st.integers(0, 10**18).map(lambda number: b"%d" % number), st.binary(max_size=24))
 CODINGS = st.sampled_from(

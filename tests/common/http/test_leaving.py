@@ -13,8 +13,8 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 from wire import wire_to
 
+from mainstem.common.http.app import State, build_app
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.web import State, build_app
 
 READ = Endpoint("GET", "/waits", answers={200: "in the end"}, public=True)
 WRITE = Endpoint("POST", "/waits", answers={200: "in the end"}, public=True)

@@ -11,8 +11,8 @@ from serving import serving
 from uvicorn.server import ServerState
 from wire import Wire, wire_to
 
-from mainstem.common.http.guard import guarded
-from mainstem.common.http.limits import Census, Limits, Trusted
+from mainstem.common.http.connections.guard import guarded
+from mainstem.common.http.connections.limits import Census, Limits, Trusted
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 

@@ -37,12 +37,12 @@ class Recording:
 
     def recorded(self, stacks: Stacks) -> Stacks:
         """Return stacks whose calls are recorded."""
-        return cast(Stacks, _Part(stacks, self))
+        return cast("Stacks", _Part(stacks, self))
 
     def replayed(self, stacks: Stacks) -> Stacks:
         """Return stand-ins for the stacks that replay the recording from its beginning."""
         self.rewind()
-        return cast(Stacks, _Part(stacks, self))
+        return cast("Stacks", _Part(stacks, self))
 
     def rewind(self) -> None:
         """Replay from the beginning from now on."""

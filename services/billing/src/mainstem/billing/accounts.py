@@ -10,7 +10,7 @@ import asyncpg
 import msgspec
 from uuid_utils import uuid7
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
 
 PROVIDER_ACCOUNT = "default"

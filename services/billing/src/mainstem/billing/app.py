@@ -10,13 +10,13 @@ from mainstem.billing.endpoints import ENDPOINTS
 from mainstem.billing.endpoints.state import State
 from mainstem.billing.settings import Settings
 from mainstem.billing.shop import open_shop
-from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
-from mainstem.common.database import REQUEST_SECONDS, open_pool
-from mainstem.common.health import database_check, redis_check, require_schema
-from mainstem.common.identity import open_verifier
-from mainstem.common.jobs import open_waker
-from mainstem.common.web import build_app
+from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
+from mainstem.common.http.app import build_app
+from mainstem.common.http.health import database_check, redis_check, require_schema
+from mainstem.common.http.identity import open_verifier
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 
 SERVICE = "billing"
 

@@ -15,10 +15,10 @@ from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import ENDINGS, OPEN, Reservation
 from mainstem.billing.sessions import Seen, Sessions
 from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError
-from mainstem.common import hints
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
-from mainstem.common.hints import Written
+from mainstem.common.database.pool import Transactions
+from mainstem.common.queue import hints
+from mainstem.common.queue.hints import Written
 
 LOOK_SECONDS = 6.0
 """How long somebody waits for Stripe's word, before they are told that we do not know."""

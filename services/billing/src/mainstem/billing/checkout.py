@@ -23,11 +23,12 @@ from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import ENDINGS, EXPIRED, OPEN, Claim, Reservation, Wanted
 from mainstem.billing.sessions import Seen, Sessions
 from mainstem.billing.stripe import MISSING, Object, OutcomeUnknownError, Stripe, is_forgotten
-from mainstem.common import hints, telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import DATABASE_ERRORS, Transactions
+from mainstem.common.database.pool import DATABASE_ERRORS, Transactions
 from mainstem.common.errors import ConflictError, MainstemError, PaymentRequiredError, UnavailableError
-from mainstem.common.lease import Lease, LeaseLostError
+from mainstem.common.queue import hints
+from mainstem.common.queue.lease import Lease, LeaseLostError
+from mainstem.common.telemetry import metrics
 
 POLL_SECONDS = 0.15
 LEASE_SECONDS = 30.0
@@ -38,7 +39,7 @@ NO_URL = "no checkout session URL"
 PENDING = "the payment of the last checkout is still pending"
 
 log = structlog.get_logger()
-opened = telemetry.meter().create_counter(
+opened = metrics.meter().create_counter(
     "mainstem_checkout_sessions_opened", description="Checkout sessions that a reservation got."
 )
 

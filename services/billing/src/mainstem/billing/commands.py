@@ -17,7 +17,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
     """
     # Imported here, so that `--help` does not wait for them; the same below.
     from mainstem.billing.app import build  # noqa: PLC0415 -- see above
-    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.common.http import app as web  # noqa: PLC0415 -- see above
 
     settings = _settings(host, port)
     web.serve(build(settings), settings)
@@ -32,7 +32,7 @@ def work(*, host: str | None = None, port: int | None = None) -> None:
         port: port to listen on, instead of MAINSTEM_PORT.
     """
     from mainstem.billing.worker import build  # noqa: PLC0415 -- see above
-    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.common.http import app as web  # noqa: PLC0415 -- see above
 
     settings = _settings(host, port)
     web.serve(build(settings), settings)

@@ -10,7 +10,7 @@ from mainstem.billing.accounts import Account
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.stripe import OutcomeUnknownError, Stripe
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
+from mainstem.common.database.pool import Transactions
 from mainstem.common.owner import Rule
 
 log = structlog.get_logger()

@@ -6,7 +6,7 @@ from datetime import datetime
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.debts import Bill
 from mainstem.billing.policies import is_cancelable
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
 
 SUBSCRIPTIONS = """

@@ -11,12 +11,13 @@ from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.cancellations import has_ended, is_newer, undoing
 from mainstem.billing.queue import Operation, Wish
 from mainstem.billing.stripe import PROVIDER, Object, OutcomeUnknownError, Stripe, is_forgotten
-from mainstem.common import hints, telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
+from mainstem.common.database.pool import Transactions
 from mainstem.common.errors import BadGatewayError, ConflictError, MainstemError, UnavailableError
-from mainstem.common.hints import Hint, Written
-from mainstem.common.lease import Lease
+from mainstem.common.queue import hints
+from mainstem.common.queue.hints import Hint, Written
+from mainstem.common.queue.lease import Lease
+from mainstem.common.telemetry import metrics, spans
 
 STOP_CANCELLATION = "stop_cancellation"
 
@@ -30,7 +31,7 @@ SCHEDULED = "a subscription schedule ends the subscription; change or release th
 STILL_SET = "Stripe took the change, yet the cancellation is still set; look at the subscription at Stripe"
 
 log = structlog.get_logger()
-settled = telemetry.meter().create_counter(
+settled = metrics.meter().create_counter(
     "mainstem_operations_settled", description="Operations at providers that were done, or refused for good."
 )
 
@@ -60,7 +61,7 @@ class Operations:
             RefusedError: Stripe will not.
             UnavailableError: whether it was done is unknown; the worker goes on with it.
         """
-        wish = Wish(account, kind, "subscription", subscription, telemetry.traceparent())
+        wish = Wish(account, kind, "subscription", subscription, spans.traceparent())
         try:
             async with asyncio.timeout(seconds):
                 return await self._perform(wish)
@@ -100,7 +101,7 @@ class Operations:
         )
 
     async def _repeat(self, one: Operation, lease: Lease) -> None:
-        with telemetry.span("operate", parent=one.traceparent, operation=str(one.id)):
+        with spans.span("operate", parent=one.traceparent, operation=str(one.id)):
             try:
                 if is_forgotten(one.wanted_at, self._clock.now()):
                     await self._end(one, lease, error=TOO_OLD, seen=None)

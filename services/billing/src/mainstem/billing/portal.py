@@ -12,9 +12,9 @@ from mainstem.billing.operations import STOP_CANCELLATION, Operations
 from mainstem.billing.policies import is_active
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.stripe import MISSING, Stripe
-from mainstem.common import hints
-from mainstem.common.database import Transactions
+from mainstem.common.database.pool import Transactions
 from mainstem.common.errors import ConflictError, NotFoundError
+from mainstem.common.queue import hints
 
 NO_CUSTOMER = "billing customer not found"
 NO_SUBSCRIPTION = "subscription not found"

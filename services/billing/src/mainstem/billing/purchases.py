@@ -2,7 +2,7 @@
 
 from mainstem.billing.accounts import PROVIDER_ACCOUNT
 from mainstem.billing.stripe import PROVIDER, Object
-from mainstem.common.hints import Hint
+from mainstem.common.queue.hints import Hint
 
 
 def subscription_of(session: Object) -> Object | None:

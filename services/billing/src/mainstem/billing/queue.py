@@ -7,8 +7,8 @@ from uuid import UUID
 import asyncpg
 from uuid_utils import uuid7
 
-from mainstem.common.database import Connection
-from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 
 COLUMNS = (
     "id, account_id, kind, object_type, object_id, status, attempt, traceparent, created_at, wanted_at,"

@@ -11,8 +11,8 @@ import msgspec
 from uuid_utils import uuid7
 
 from mainstem.billing.policies import Stage
-from mainstem.common.database import Connection
-from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 
 CREATING, OPEN, DONE, EXPIRED, FAILED = "creating", "open", "done", "expired", "failed"
 

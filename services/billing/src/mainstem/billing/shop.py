@@ -16,9 +16,9 @@ from mainstem.billing.settings import Settings
 from mainstem.billing.stripe import open_stripe
 from mainstem.billing.sweep import Sweep
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
-from mainstem.common.jobs import Waker
+from mainstem.common.database.pool import Transactions
 from mainstem.common.owner import rule
+from mainstem.common.queue.waker import Waker
 
 
 @dataclass(frozen=True)

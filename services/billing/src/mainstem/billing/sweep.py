@@ -12,10 +12,10 @@ from mainstem.billing.refusals import RefusedError
 from mainstem.billing.reservations import DONE, ENDINGS, EXPIRED, OPEN, Reservation
 from mainstem.billing.sessions import Seen, Sessions
 from mainstem.billing.stripe import Object, OutcomeUnknownError
-from mainstem.common import hints
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
-from mainstem.common.lease import Lease
+from mainstem.common.database.pool import Transactions
+from mainstem.common.queue import hints
+from mainstem.common.queue.lease import Lease
 
 LIMIT = 10
 

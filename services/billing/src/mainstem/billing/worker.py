@@ -9,12 +9,13 @@ from starlette.applications import Starlette
 from mainstem.billing import operations, sweep
 from mainstem.billing.settings import Settings
 from mainstem.billing.shop import Shop, open_shop
-from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
-from mainstem.common.database import open_pool
-from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
-from mainstem.common.jobs import Drain, open_drains, open_waker
-from mainstem.common.web import State, build_app
+from mainstem.common.database.pool import open_pool
+from mainstem.common.http.app import State, build_app
+from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
+from mainstem.common.queue.drain import Drain, open_drains
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 
 SERVICE = "billing"
 

@@ -7,11 +7,11 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.common import telemetry
-from mainstem.common.database import REQUEST_SECONDS, open_pool
-from mainstem.common.health import database_check, require_schema
+from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
+from mainstem.common.http.app import build_app
+from mainstem.common.http.health import database_check, require_schema
 from mainstem.common.settings import SettingsError
-from mainstem.common.web import build_app
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.gateway.authentication import Authentication
 from mainstem.gateway.callers import Callers
 from mainstem.gateway.directory import Directory

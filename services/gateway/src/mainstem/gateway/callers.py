@@ -6,7 +6,7 @@ from collections import OrderedDict
 import structlog
 
 from mainstem.common.errors import BadRequestError, UnauthorizedError
-from mainstem.common.identity import Principal, read_bearer
+from mainstem.common.http.identity import Principal, read_bearer
 from mainstem.gateway import tokens
 from mainstem.gateway.directory import Directory
 from mainstem.gateway.keyring import KeyRing

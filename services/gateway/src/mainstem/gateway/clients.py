@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.errors import BadRequestError, ConflictError, NotFoundError
-from mainstem.common.lease import affected
+from mainstem.common.queue.lease import affected
 
 _NAME = re.compile(r"[-_.a-zA-Z0-9]{1,200}")
 

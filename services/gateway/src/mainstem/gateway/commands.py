@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from cyclopts import App, Parameter
 
-from mainstem.common.database import DATABASE_ERRORS, Connection, open_pool
+from mainstem.common.database.pool import DATABASE_ERRORS, Connection, open_pool
 from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.common.migrations import version
 from mainstem.gateway import clients, keys, roles
@@ -41,7 +41,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
         port: instead of MAINSTEM_PORT.
     """
     # Imported here, so that the other commands do not wait for them.
-    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.common.http import app as web  # noqa: PLC0415 -- see above
     from mainstem.gateway.app import build  # noqa: PLC0415 -- see above
 
     given = {"host": host, "port": port}

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from mainstem.common.database import DATABASE_ERRORS, Transactions
+from mainstem.common.database.pool import DATABASE_ERRORS, Transactions
 from mainstem.common.errors import UnavailableError
 from mainstem.gateway import clients
 from mainstem.gateway.clients import USE_SECONDS, ApiClient, ClientSecret

@@ -5,8 +5,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
-from mainstem.common import web
 from mainstem.common.errors import BadRequestError, ForbiddenError, TooManyRequestsError
+from mainstem.common.http import app as web
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.gateway.callers import Callers
 from mainstem.gateway.credentials import FORM, CredentialsError, GrantError, parse_form

@@ -1,11 +1,11 @@
-"""The identity that an upstream gets in place of the caller's credentials; `common.identity` verifies it."""
+"""Identities that upstreams get in place of credentials; `common.http.identity` verifies them."""
 
 import time
 from collections import OrderedDict
 
 import jwt
 
-from mainstem.common.identity import ALGORITHM, LIFETIME_SECONDS, TYPE, Principal
+from mainstem.common.http.identity import ALGORITHM, LIFETIME_SECONDS, TYPE, Principal
 from mainstem.gateway.keyring import KeyRing
 from mainstem.gateway.tokens import ISSUER
 

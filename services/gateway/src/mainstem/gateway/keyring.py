@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 import structlog
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-from mainstem.common.database import DATABASE_ERRORS, Transactions
+from mainstem.common.database.pool import DATABASE_ERRORS, Transactions
 from mainstem.gateway import keys
 from mainstem.gateway.keys import TOKEN_SECONDS, SigningKey
 

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from uuid_utils import uuid7
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 
 TOKEN_SECONDS = 3_600
 """How long an access token lives, and so how long a retired key stays published."""

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.errors import BadRequestError, ConflictError, NotFoundError
-from mainstem.common.lease import affected
+from mainstem.common.queue.lease import affected
 from mainstem.gateway.routes import SCOPES
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.errors import BadRequestError, NotFoundError
 from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
 from mainstem.ingest.tenants import ACCOUNT_ID, key_livemode

@@ -6,13 +6,13 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
-from mainstem.common.database import REQUEST_SECONDS, open_pool
-from mainstem.common.health import database_check, redis_check, require_schema
-from mainstem.common.identity import open_verifier
-from mainstem.common.jobs import open_waker
-from mainstem.common.web import build_app
+from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
+from mainstem.common.http.app import build_app
+from mainstem.common.http.health import database_check, redis_check, require_schema
+from mainstem.common.http.identity import open_verifier
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.ingest import bare, endpoints
 from mainstem.ingest.accounts import introduce, stripe_accounts
 from mainstem.ingest.endpoints import State

@@ -2,13 +2,13 @@
 
 import time
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Transactions
+from mainstem.common.database.pool import Transactions
+from mainstem.common.telemetry import metrics
 from mainstem.ingest import inbox
 
 PERIOD_SECONDS = 10.0
-oldest = telemetry.meter().create_gauge(
+oldest = metrics.meter().create_gauge(
     "mainstem_oldest_event_age",
     unit="s",
     description="Age of the oldest event that is not done; 0 if all are.",

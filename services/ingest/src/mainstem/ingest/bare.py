@@ -4,10 +4,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from uuid_utils import uuid7
 
-from mainstem.common import telemetry
 from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.inbox import NewEvent
+from mainstem.common.queue.inbox import NewEvent
+from mainstem.common.telemetry import spans
 from mainstem.ingest.providers.stripe import PROVIDER
 from mainstem.ingest.providers.stripe_bare import Bare, read_bare
 from mainstem.ingest.record import Recorder
@@ -46,6 +46,6 @@ def _new_event(bare: Bare, body: bytes) -> NewEvent:
         api_version=None,
         livemode=bare.livemode,
         body=body,
-        traceparent=telemetry.traceparent(),
+        traceparent=spans.traceparent(),
         status="received",
     )

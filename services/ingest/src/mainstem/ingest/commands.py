@@ -27,7 +27,7 @@ def serve(*, host: str | None = None, port: int | None = None) -> None:
         port: port to listen on, instead of MAINSTEM_PORT.
     """
     # Imported here, so that `--help` does not wait for them; the same below.
-    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.common.http import app as web  # noqa: PLC0415 -- see above
     from mainstem.ingest.app import build  # noqa: PLC0415 -- see above
 
     settings = _settings(host, port)
@@ -42,7 +42,7 @@ def work(*, host: str | None = None, port: int | None = None) -> None:
         host: address to listen on, instead of MAINSTEM_HOST.
         port: port to listen on, instead of MAINSTEM_PORT.
     """
-    from mainstem.common import web  # noqa: PLC0415 -- see above
+    from mainstem.common.http import app as web  # noqa: PLC0415 -- see above
     from mainstem.ingest.worker import build  # noqa: PLC0415 -- see above
 
     settings = _settings(host, port)
@@ -159,7 +159,7 @@ async def _in_transaction(act: Any, *values: Any) -> Any:
 
 
 async def _with_database(act: Any, *values: Any) -> Any:
-    from mainstem.common.database import DATABASE_ERRORS, open_pool  # noqa: PLC0415 -- see above
+    from mainstem.common.database.pool import DATABASE_ERRORS, open_pool  # noqa: PLC0415 -- see above
     from mainstem.common.errors import UnavailableError  # noqa: PLC0415 -- see above
 
     url = Settings.from_environment().database_url.get_secret_value()

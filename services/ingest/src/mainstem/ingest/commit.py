@@ -4,12 +4,12 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.errors import MainstemError
-from mainstem.common.lease import Lease
-from mainstem.common.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
-from mainstem.common.outbox import insert as announce
 from mainstem.common.owner import Link
+from mainstem.common.queue.lease import Lease
+from mainstem.common.queue.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
+from mainstem.common.queue.outbox import insert as announce
 from mainstem.ingest import inbox, mirror, revisions
 from mainstem.ingest.inbox import Event
 from mainstem.ingest.locks import Class, lock

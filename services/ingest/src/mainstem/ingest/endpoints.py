@@ -7,11 +7,11 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from mainstem.common import telemetry
 from mainstem.common.errors import BadRequestError, NotFoundError, UnavailableError
+from mainstem.common.http.app import State as CommonState
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.inbox import NewEvent
-from mainstem.common.web import State as CommonState
+from mainstem.common.queue.inbox import NewEvent
+from mainstem.common.telemetry import metrics, spans
 from mainstem.ingest.accounts import Account
 from mainstem.ingest.providers.protocol import Envelope, SignatureError
 from mainstem.ingest.providers.stripe import PROVIDER, verify
@@ -20,7 +20,7 @@ from mainstem.ingest.record import Recorder
 from mainstem.ingest.settings import DEFAULT_ACCOUNT
 
 log = structlog.get_logger()
-dead_lettered = telemetry.meter().create_counter(
+dead_lettered = metrics.meter().create_counter(
     "mainstem_events_dead_lettered",
     description="Events stored as dead letters when they came in: they should be worked on and cannot be.",
 )
@@ -62,7 +62,7 @@ async def receive_stripe(request: Request) -> Response:
     body = await request.body()
     verify(body, request.headers.get("stripe-signature"), account.secrets)
     recorder: Recorder = request.state["recorder"]
-    event = new_event(account.name, body, telemetry.traceparent())
+    event = new_event(account.name, body, spans.traceparent())
     await recorder.record(event)
     if event.last_error is not None:
         dead_lettered.add(1)

@@ -9,9 +9,9 @@ from datetime import datetime
 
 import structlog
 
-from mainstem.common import telemetry
-from mainstem.common.database import Transactions
-from mainstem.common.hints import HINT
+from mainstem.common.database.pool import Transactions
+from mainstem.common.queue.hints import HINT
+from mainstem.common.telemetry import metrics, spans
 from mainstem.ingest.accounts import Mode
 from mainstem.ingest.identities import Identities
 from mainstem.ingest.inbox import Event, Failure
@@ -45,7 +45,7 @@ KEPT = frozenset({"subscription"})
 """Kinds that Stripe never deletes: absence is a failure. https://docs.stripe.com/api/subscriptions/cancel"""
 
 log = structlog.get_logger()
-vanished = telemetry.meter().create_counter(
+vanished = metrics.meter().create_counter(
     "mainstem_subscriptions_vanished",
     description="Fetches in which Stripe did not show a subscription, which it keeps for ever.",
 )
@@ -218,7 +218,7 @@ class FetchSource:
         account, kind, object_id = one
         causes = [hint.event.traceparent for hint in hints]
         with (
-            telemetry.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)),
+            spans.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)),
             self._shares.of(account) as share,
         ):
             return await self._ask(share, self._reader(hints[0].event), kind, object_id)

@@ -10,8 +10,8 @@ from contextlib import suppress
 
 import structlog
 
-from mainstem.common import telemetry
-from mainstem.common.database import Connection, Transactions
+from mainstem.common.database.pool import Connection, Transactions
+from mainstem.common.telemetry import metrics
 from mainstem.ingest.providers.protocol import FetchError, Reader, RestrictedError
 
 PERIOD_SECONDS = 1.0
@@ -29,7 +29,7 @@ RECORD = "UPDATE inbox.account SET provider_id = $3 WHERE provider = $1 AND acco
 STOP = "UPDATE inbox.account SET problem = $3 WHERE provider = $1 AND account = $2"
 
 log = structlog.get_logger()
-_meter = telemetry.meter()
+_meter = metrics.meter()
 checks = _meter.create_counter(
     "mainstem_account_checks",
     description="Checks of a key's account, by outcome: same, recorded, other, refused, failed.",

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainstem.common.database import Connection
-from mainstem.common.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 from mainstem.ingest import tenants
 from mainstem.ingest.turns import Queue, Turn, due, find_suspect, find_turns
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from enum import IntEnum
 from hashlib import blake2b
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 
 SHARE = "SELECT pg_advisory_xact_lock_shared($1, 0)"
 TAKE = "SELECT pg_advisory_xact_lock($1, 0)"

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import cache
 from typing import Any
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.ingest.readings import Cause, Change
 from mainstem.ingest.tables import KEY, MISSING, PARENTS, TABLES, VERSION, ChildTable, Table
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from mainstem.common.hints import HINT
+from mainstem.common.queue.hints import HINT
 from mainstem.ingest.accounts import Mode
 from mainstem.ingest.inbox import Event, Failure
 from mainstem.ingest.providers.protocol import Version

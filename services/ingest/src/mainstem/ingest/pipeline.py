@@ -12,11 +12,11 @@ import asyncpg
 import structlog
 from opentelemetry.trace import SpanKind
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import DATABASE_ERRORS, Transactions
-from mainstem.common.faults import is_away, is_data_error
-from mainstem.common.lease import Lease, LeaseLostError
+from mainstem.common.database.faults import is_away, is_data_error
+from mainstem.common.database.pool import DATABASE_ERRORS, Transactions
+from mainstem.common.queue.lease import Lease, LeaseLostError
+from mainstem.common.telemetry import metrics, spans
 from mainstem.ingest import inbox
 from mainstem.ingest.commit import Commit, MovedError, Written
 from mainstem.ingest.inbox import Event, Failure
@@ -38,7 +38,7 @@ OUTSIDE = (*DATABASE_ERRORS, RulesUnusableError)
 """Errors that are no event's fault: events are given back and wait."""
 
 log = structlog.get_logger()
-_meter = telemetry.meter()
+_meter = metrics.meter()
 processed = _meter.create_counter("mainstem_events_processed", description="Events that are done.")
 failed = _meter.create_counter(
     "mainstem_events_failed", description="Attempts at events that came to nothing."
@@ -182,7 +182,7 @@ class Pipeline:
 
     async def _work_off(self, lease: Lease, events: Sequence[Event], started_at: int) -> None:
         causes = [event.traceparent for event in events]
-        with telemetry.span_for(
+        with spans.span_for(
             "process", causes, kind=SpanKind.CONSUMER, started_at=started_at, events=len(events)
         ):
             await self._settle(lease, events)
@@ -238,7 +238,7 @@ class Pipeline:
             self._wake_sync()
 
     async def _commit_once(self, lease: Lease, readings: Sequence[Reading]) -> Written:
-        with telemetry.span("commit", events=len(readings)):
+        with spans.span("commit", events=len(readings)):
             async with self._database.transaction() as connection:
                 return await self._commit.write(connection, lease, readings, self._clock.now())
 
@@ -252,8 +252,8 @@ class Pipeline:
         died.add(dead)
         for one in failures:
             # In the event's own trace, of which the batch may be no part.
-            with telemetry.span("fail", parent=one.event.traceparent, event_id=one.event.event_id):
-                telemetry.mark_failed()
+            with spans.span("fail", parent=one.event.traceparent, event_id=one.event.event_id):
+                spans.mark_failed()
                 log.warning("event.failed", event_id=one.event.event_id, reason=one.reason, is_own=one.is_own)
 
     async def _give_back(self, lease: Lease, events: Sequence[Event]) -> None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Statements
+from mainstem.common.database.faults import is_away, is_data_error
+from mainstem.common.database.pool import Statements
 from mainstem.common.errors import BadRequestError, MainstemError, UnavailableError
-from mainstem.common.faults import is_away, is_data_error
-from mainstem.common.inbox import NewEvent, insert
+from mainstem.common.queue.inbox import NewEvent, insert
+from mainstem.common.telemetry import metrics, spans
 
 GROUP = 500
 """How many events go into one commit at most."""
@@ -28,7 +28,7 @@ PATIENCE_SECONDS = 8.0
 RETRY_AFTER_SECONDS = 5
 
 log = structlog.get_logger()
-recorded = telemetry.meter().create_counter(
+recorded = metrics.meter().create_counter(
     "mainstem_events_recorded", description="Events stored, duplicates included."
 )
 
@@ -122,7 +122,7 @@ class Recorder:
 
     async def _commit(self, events: Sequence[NewEvent]) -> int:
         """Store the events; return how many there are to work on."""
-        with telemetry.span_for("record", (event.traceparent for event in events), events=len(events)):
+        with spans.span_for("record", (event.traceparent for event in events), events=len(events)):
             async with self._database.statement() as connection:
                 return await insert(connection, events, self._clock.now(), self._configured)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.ingest.readings import Revision
 
 INSERT = """

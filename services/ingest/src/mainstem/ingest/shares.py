@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from mainstem.common.breaker import Breaker
 from mainstem.common.errors import UnavailableError
+from mainstem.common.http.breaker import Breaker
 
 
 @dataclass

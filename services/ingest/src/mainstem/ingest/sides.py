@@ -5,7 +5,7 @@ Live endpoints of Connect receive test events too. https://docs.stripe.com/conne
 
 from collections.abc import Callable, Sequence
 
-from mainstem.common import telemetry
+from mainstem.common.telemetry import metrics
 from mainstem.ingest.inbox import Event, Failure
 from mainstem.ingest.tenants import SIDE_NAMES
 
@@ -14,7 +14,7 @@ REASON = (
     " of their own side, or correct the account's key or `livemode`, then replay"
 )
 
-refused = telemetry.meter().create_counter(
+refused = metrics.meter().create_counter(
     "mainstem_events_of_other_side",
     description="Events laid aside because their account is of the other side.",
 )

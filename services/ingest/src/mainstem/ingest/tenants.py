@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 
 ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]+", re.ASCII)
 """An account's id at Stripe; a connected account has it for a name too."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.ingest import tenants
 
 SUSPICIOUS_CLAIMS = 3

@@ -7,13 +7,14 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock, open_clock
-from mainstem.common.database import Pool, open_pool
-from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
-from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
+from mainstem.common.database.pool import Pool, open_pool
+from mainstem.common.http.app import State, build_app
+from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.owner import rule
-from mainstem.common.web import State, build_app
+from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.ingest.accounts import Account, Mode, agree, stripe_accounts
 from mainstem.ingest.backlog import Backlog
 from mainstem.ingest.commit import Commit

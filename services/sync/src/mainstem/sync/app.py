@@ -6,13 +6,14 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.common import telemetry
 from mainstem.common.clock import open_clock
-from mainstem.common.database import REQUEST_SECONDS, open_database
-from mainstem.common.health import database_check, redis_check, require_schema
-from mainstem.common.identity import open_verifier
-from mainstem.common.jobs import open_waker
-from mainstem.common.web import build_app
+from mainstem.common.database.pool import REQUEST_SECONDS
+from mainstem.common.database.sessions import open_database
+from mainstem.common.http.app import build_app
+from mainstem.common.http.health import database_check, redis_check, require_schema
+from mainstem.common.http.identity import open_verifier
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.sync.endpoints import ENDPOINTS
 from mainstem.sync.endpoints.contacts import State
 from mainstem.sync.settings import Settings

@@ -25,7 +25,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from mainstem.common.values import (
+from mainstem.common.http.values import (
     LARGEST,
     Address,
     AddressOrNothing,

@@ -12,10 +12,10 @@ from typing import Any
 import structlog
 from opentelemetry.trace import SpanKind
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Connections
-from mainstem.common.lease import Lease
+from mainstem.common.database.pool import Connections
+from mainstem.common.queue.lease import Lease
+from mainstem.common.telemetry import metrics, spans
 from mainstem.sync import difference
 from mainstem.sync.deliveries import Arrival, Claimed
 from mainstem.sync.difference import Base
@@ -47,7 +47,7 @@ STOP_SECONDS = 10.0
 LONGEST_ERROR = 300
 
 log = structlog.get_logger()
-deliveries_settled = telemetry.meter().create_counter(
+deliveries_settled = metrics.meter().create_counter(
     "mainstem_deliveries_settled", description="Deliveries to platforms, by how they ended."
 )
 
@@ -138,7 +138,7 @@ class Deliverer:
 
     async def _deliver(self, attempt: Attempt) -> None:
         claimed = attempt.claimed
-        with telemetry.span_for(
+        with spans.span_for(
             "deliver",
             claimed.traceparents,
             kind=SpanKind.CONSUMER,
@@ -261,7 +261,7 @@ class Deliverer:
         text, answers = error[:LONGEST_ERROR], attempt.answers
         is_unknown = any(answer.outcome == "unknown" for answer in answers)
         is_held = await self._store.fail(attempt.claimed, text, answers, is_unknown=is_unknown)
-        telemetry.mark_failed()
+        spans.mark_failed()
         self._say(attempt, "delivery.failed", is_held=is_held, error=text, is_unknown=is_unknown)
 
     async def _let_go(self, attempt: Attempt) -> None:

@@ -13,8 +13,8 @@ from uuid import UUID
 
 import asyncpg
 
-from mainstem.common.database import Connection
-from mainstem.common.lease import IN_ORDER, Lease, affected, retry_delay
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import IN_ORDER, Lease, affected, retry_delay
 from mainstem.sync.difference import Base
 
 MOST_TRACES = 16

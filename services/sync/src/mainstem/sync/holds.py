@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from mainstem.common import telemetry
-from mainstem.common.database import Connection
-from mainstem.common.lease import RETRY_SECONDS, Lease, affected
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import RETRY_SECONDS, Lease, affected
+from mainstem.common.telemetry import spans
 from mainstem.sync import deliveries
 from mainstem.sync.deliveries import FOR_LONGER, HELD, SUSPICIOUS_CLAIMS, UNHELD, Answer, Claimed
 
@@ -65,7 +65,7 @@ class Attempt:
                 error=error,
                 duration_ms=round(seconds * 1_000),
                 recorded_at=now,
-                traceparent=telemetry.traceparent(),
+                traceparent=spans.traceparent(),
             )
         )
 

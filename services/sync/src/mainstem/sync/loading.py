@@ -11,7 +11,7 @@ from uuid import UUID
 
 import msgspec
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.sync.contacts import OWNER_KINDS
 from mainstem.sync.groups import GROUPS, Contact, Newsletter, Span
 from mainstem.sync.profile import Product, Profile, build

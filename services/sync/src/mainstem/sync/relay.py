@@ -7,11 +7,12 @@ from uuid import UUID
 import structlog
 from opentelemetry.trace import SpanKind
 
-from mainstem.common import outbox, telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Connection, Transactions
-from mainstem.common.lease import Lease
-from mainstem.common.outbox import ClaimedEntry
+from mainstem.common.database.pool import Connection, Transactions
+from mainstem.common.queue import outbox
+from mainstem.common.queue.lease import Lease
+from mainstem.common.queue.outbox import ClaimedEntry
+from mainstem.common.telemetry import spans
 from mainstem.sync import contacts, deliveries
 
 CONSUMER = "sync"
@@ -46,7 +47,7 @@ class Relay:
             entries = await outbox.claim(connection, CONSUMER, lease, self._clock.now(), LIMIT)
         if entries:
             causes = [one.traceparent for one in entries]
-            with telemetry.span_for(
+            with spans.span_for(
                 "relay", causes, kind=SpanKind.CONSUMER, started_at=started_at, entries=len(entries)
             ):
                 await self._relay(lease, entries)

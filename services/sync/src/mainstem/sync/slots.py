@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import structlog
 
-from mainstem.common.database import Connection, Transactions
-from mainstem.common.lease import Lease, affected
+from mainstem.common.database.pool import Connection, Transactions
+from mainstem.common.queue.lease import Lease, affected
 
 LEASE_SECONDS = 30.0
 REFRESH_SECONDS = 2.0

@@ -3,12 +3,12 @@
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import TypeVar
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Connection, Connections
-from mainstem.common.faults import is_away
-from mainstem.common.grouping import Grouped
-from mainstem.common.lease import Lease
+from mainstem.common.database.faults import is_away
+from mainstem.common.database.pool import Connection, Connections
+from mainstem.common.queue.grouping import Grouped
+from mainstem.common.queue.lease import Lease
+from mainstem.common.telemetry import spans
 from mainstem.sync import deliveries, holds, loading
 from mainstem.sync.deliveries import Answer, Arrival, Claimed, Intent
 from mainstem.sync.difference import Base
@@ -51,16 +51,16 @@ class Store:
 
     async def load(self, claimed: Claimed) -> Profile | None:
         """Return what the platform is told of the contact, read after the claim; None if there is none."""
-        stored = await self._load((claimed, telemetry.traceparent()))
+        stored = await self._load((claimed, spans.traceparent()))
         return loading.profile_of(claimed.contact_id, stored)
 
     async def intend(self, claimed: Claimed, base: Base) -> bool:
         """Write down what is about to be sent; return whether it may be, being held."""
-        return await self._intend((Intent(claimed, base), telemetry.traceparent()))
+        return await self._intend((Intent(claimed, base), spans.traceparent()))
 
     async def succeed(self, arrival: Arrival) -> bool | None:
         """Settle a delivery that arrived; return whether it is due again, None if it is no longer held."""
-        return await self._succeed((arrival, telemetry.traceparent()))
+        return await self._succeed((arrival, spans.traceparent()))
 
     async def fail(
         self, claimed: Claimed, error: str, answers: Iterable[Answer], *, is_unknown: bool
@@ -93,7 +93,7 @@ class Store:
 
         async def run(group: Sequence[tuple[One, str | None]]) -> Sequence[Result]:
             causes = [traceparent for _, traceparent in group]
-            with telemetry.span_for(name, causes, platform=self._platform, deliveries=len(group)):
+            with spans.span_for(name, causes, platform=self._platform, deliveries=len(group)):
                 async with self._database.statement() as connection:
                     return await act(connection, [one for one, _ in group])
 

@@ -7,13 +7,14 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.common import telemetry
-from mainstem.common.client import open_client
 from mainstem.common.clock import Clock, open_clock
-from mainstem.common.database import Connections, open_pool
-from mainstem.common.health import database_check, drain_checks, redis_check, require_schema
-from mainstem.common.jobs import Drain, DrainLoop, open_drains, open_waker
-from mainstem.common.web import State, build_app
+from mainstem.common.database.pool import Connections, open_pool
+from mainstem.common.http.app import State, build_app
+from mainstem.common.http.client import open_client
+from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
+from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
+from mainstem.common.queue.waker import open_waker
+from mainstem.common.telemetry import setup as telemetry
 from mainstem.sync import relay
 from mainstem.sync.deliver import AHEAD, MARGIN_SECONDS, Deliverer, open_deliverer
 from mainstem.sync.pause import pausable

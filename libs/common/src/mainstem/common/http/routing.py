@@ -13,7 +13,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route, Router
 from starlette.types import Receive, Scope, Send
 
-from mainstem.common import telemetry
 from mainstem.common.errors import (
     BodyTimeoutError,
     ForbiddenError,
@@ -21,16 +20,17 @@ from mainstem.common.errors import (
     UnauthorizedError,
     UnavailableError,
 )
-from mainstem.common.http.budget import Budget, Holding
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.http.leaving import Departure
-from mainstem.common.http.reading import check_declared, read_body
-from mainstem.common.identity import Principal, Verifier
+from mainstem.common.http.identity import Principal, Verifier
+from mainstem.common.http.requests.budget import Budget, Holding
+from mainstem.common.http.requests.departure import Departure
+from mainstem.common.http.requests.reading import check_declared, read_body
+from mainstem.common.telemetry import metrics
 
 RETRY_AFTER_SECONDS = 5
 
 log = structlog.get_logger()
-timed_out = telemetry.meter().create_counter(
+timed_out = metrics.meter().create_counter(
     "mainstem_requests_timed_out",
     description="Requests answered with 503 since their handler took longer than its endpoint allows.",
 )

@@ -5,7 +5,7 @@ from alembic.config import Config
 from sqlalchemy import Connection, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from mainstem.common.database import create_engine, plain
+from mainstem.common.database.sessions import create_engine, plain
 from mainstem.common.migrations import grants
 from mainstem.common.migrations.version import OLDEST_READER, VERSION, SchemaVersionError, find_state
 from mainstem.common.models import SCHEMAS

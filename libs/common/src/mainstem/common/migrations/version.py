@@ -1,6 +1,6 @@
 """Which database this code needs, and whether the one at hand will do."""
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.errors import MainstemError
 
 VERSION = 1

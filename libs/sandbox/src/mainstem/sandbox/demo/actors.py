@@ -14,7 +14,7 @@ import asyncpg
 import httpx
 import stripe
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.sandbox.demo.browser import Browser, open_browser
 from mainstem.sandbox.stack import Client, Stack
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from mainstem.common.database import Connection
-from mainstem.common.hints import HINT
-from mainstem.common.telemetry import trace_id_of
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.hints import HINT
+from mainstem.common.telemetry.spans import trace_id_of
 
 MIRROR = ("customer", "product", "price", "subscription", "invoice")
 

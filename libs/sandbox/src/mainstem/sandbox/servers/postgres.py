@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from mainstem.common.database import DATABASE_ERRORS
+from mainstem.common.database.pool import DATABASE_ERRORS
 from mainstem.sandbox.servers.binaries import (
     SHARED,
     find_postgres,

@@ -11,7 +11,7 @@ from mainstem.billing import accounts
 from mainstem.billing.accounts import Account
 from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Owner, Registration, owner_of
 from mainstem.billing.endpoints.state import State
-from mainstem.common.database import Pool
+from mainstem.common.database.pool import Pool
 from mainstem.common.errors import InvalidError, NotFoundError
 from mainstem.common.http.bodies import read, read_values
 from mainstem.common.http.endpoint import Endpoint

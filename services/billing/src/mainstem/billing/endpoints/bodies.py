@@ -19,8 +19,8 @@ from pydantic import (
 
 from mainstem.billing.portal import Intent
 from mainstem.common.errors import FieldError, InvalidError
+from mainstem.common.http.values import Address, Decimal, Name, Number, of_kind, printable
 from mainstem.common.owner import Link, normalise
-from mainstem.common.values import Address, Decimal, Name, Number, of_kind, printable
 
 GITHUB = "github_user_id"
 

@@ -2,10 +2,10 @@
 
 from mainstem.billing.settings import Settings
 from mainstem.billing.shop import Shop
-from mainstem.common import web
 from mainstem.common.clock import Clock
-from mainstem.common.database import Pool
+from mainstem.common.database.pool import Pool
 from mainstem.common.errors import NotSupportedError
+from mainstem.common.http import app as web
 
 NOT_SUPPORTED = "not supported"
 

@@ -7,7 +7,7 @@ from http import HTTPStatus
 from starlette.types import Receive
 
 from mainstem.common.errors import BadRequestError, ContentTooLargeError, MainstemError
-from mainstem.common.http.budget import Holding
+from mainstem.common.http.requests.budget import Holding
 
 GATHERED_BYTES = 1024 * 1024
 CLOSE = {"Connection": "close"}

@@ -11,11 +11,11 @@ import structlog
 from opentelemetry.trace import Span, SpanKind
 from starlette.types import Receive, Scope, Send
 
-from mainstem.common import telemetry
-from mainstem.common.breaker import Breaker
 from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError
-from mainstem.common.http.budget import Budget, Holding
-from mainstem.common.http.limits import owner_of
+from mainstem.common.http.breaker import Breaker
+from mainstem.common.http.connections.limits import owner_of
+from mainstem.common.http.requests.budget import Budget, Holding
+from mainstem.common.telemetry import metrics, spans
 from mainstem.gateway.proxy import headers
 from mainstem.gateway.proxy.answer import NO_BODY, ConnectionEndedError, IncomingAnswer, UpstreamError
 from mainstem.gateway.proxy.body import ClientGoneError, IncomingBody
@@ -32,7 +32,7 @@ SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent again when a pooled connection turns out to be closed."""
 
 log = structlog.get_logger()
-failures = telemetry.meter().create_counter(
+failures = metrics.meter().create_counter(
     "mainstem_upstream_failures", description="Requests to which an upstream gave no whole answer."
 )
 
@@ -132,7 +132,7 @@ class _Exchange:
             "server.address": self._route.upstream,
         }
         name = f"{self._method} {self._route.path}"
-        with telemetry.span(name, kind=SpanKind.CLIENT, **attributes) as span:
+        with spans.span(name, kind=SpanKind.CLIENT, **attributes) as span:
             if self._breaker.is_open or self._pool.is_crowded:
                 await self._body.gather()
             head = headers.build_head(self._method, self._target(), self._fields())
@@ -166,7 +166,7 @@ class _Exchange:
             (b"x-request-id", structlog.contextvars.get_contextvars()["request_id"].encode()),
             *headers.frame(self._method, self._body.whole, self._body.declared),
         ]
-        if traceparent := telemetry.traceparent():
+        if traceparent := spans.traceparent():
             fields.append((b"traceparent", traceparent.encode()))
         if self._identity is not None:
             fields.append((b"authorization", f"Bearer {self._identity}".encode()))
@@ -249,7 +249,7 @@ class _Exchange:
         self._judge(ok=True)
         span.set_attribute("http.response.status_code", answer.status)
         if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            telemetry.mark_failed()
+            spans.mark_failed()
         fields = headers.to_caller(answer.fields, None if answer.status in NO_BODY else answer.length)
         self.has_begun = True
         clock.pause()
@@ -273,7 +273,7 @@ class _Exchange:
             self._judge(ok=False)
         kind, upstream = type(error).__name__, self._route.upstream
         span.set_attribute("error.type", kind)
-        telemetry.mark_failed()
+        spans.mark_failed()
         failures.add(1, {"upstream": upstream, "error": kind})
         log.warning("upstream.failed", upstream=upstream, error=kind, has_begun=self.has_begun)
 

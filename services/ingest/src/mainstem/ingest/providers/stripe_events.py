@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
+from mainstem.common.database.texts import UNSTORABLE, check, check_length
 from mainstem.common.errors import BadRequestError
-from mainstem.common.texts import UNSTORABLE, check, check_length
 from mainstem.ingest.providers.protocol import Envelope, PayloadError, Signed, Snapshot
 from mainstem.ingest.providers.stripe_owner import read_owner
 from mainstem.ingest.providers.stripe_rows import snapshot

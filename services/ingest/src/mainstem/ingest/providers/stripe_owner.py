@@ -1,7 +1,7 @@
 """Owner of an event: the id of the Stripe account that the event is about; pure."""
 
+from mainstem.common.database.texts import check
 from mainstem.common.errors import BadRequestError
-from mainstem.common.texts import check
 from mainstem.ingest.tenants import ACCOUNT_ID
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from mainstem.common.texts import check
+from mainstem.common.database.texts import check
 from mainstem.ingest.providers.protocol import Envelope
 from mainstem.ingest.providers.stripe_owner import read_owner
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from mainstem.common.database import Transactions
+from mainstem.common.database.pool import Transactions
 from mainstem.common.owner import Link
 from mainstem.ingest.rules.derive import AGAIN
 from mainstem.ingest.rules.language import RuleSet

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
 from mainstem.ingest.rules.derive import Entry, Payer, Product, derive
 from mainstem.ingest.rules.language import RuleSet

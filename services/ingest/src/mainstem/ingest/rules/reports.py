@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from mainstem.common.clock import Clock
-from mainstem.common.database import Connection, Transactions
+from mainstem.common.database.pool import Connection, Transactions
 from mainstem.common.errors import ConflictError, NotFoundError
 from mainstem.ingest.rules.comparison import Kind, compare
 from mainstem.ingest.rules.language import RuleSet

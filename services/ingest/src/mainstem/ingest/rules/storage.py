@@ -12,7 +12,7 @@ from typing import Any
 import msgspec
 import structlog
 
-from mainstem.common.database import Connection
+from mainstem.common.database.pool import Connection
 from mainstem.common.errors import ConflictError, MainstemError
 from mainstem.ingest.locks import share_rules, take_rules
 from mainstem.ingest.rules.language import RuleSet, decode, encode

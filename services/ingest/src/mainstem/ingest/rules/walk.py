@@ -8,12 +8,12 @@ from dataclasses import dataclass
 
 import structlog
 
-from mainstem.common import telemetry
 from mainstem.common.clock import Clock
-from mainstem.common.database import Connection, Transactions
-from mainstem.common.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
-from mainstem.common.outbox import insert as announce
+from mainstem.common.database.pool import Connection, Transactions
 from mainstem.common.owner import Link
+from mainstem.common.queue.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
+from mainstem.common.queue.outbox import insert as announce
+from mainstem.common.telemetry import metrics
 from mainstem.ingest.locks import Class, lock
 from mainstem.ingest.rules.products import rederive
 from mainstem.ingest.rules.storage import Activation, find_active, read_active
@@ -57,7 +57,7 @@ SELECT count(*) FROM (
 """
 
 log = structlog.get_logger()
-_meter = telemetry.meter()
+_meter = metrics.meter()
 active_sets = _meter.create_gauge(
     "mainstem_rules_active", description="1 for the active rule set, by its name in `rules`."
 )

@@ -10,14 +10,16 @@ from sqlmodel.ext.asyncio.session import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mainstem.common import telemetry, values, web
 from mainstem.common.clock import Clock
-from mainstem.common.database import Database, plain
+from mainstem.common.database.sessions import Database, plain
 from mainstem.common.errors import BadRequestError, ConflictError, InvalidError, NotFoundError
+from mainstem.common.http import app as web
+from mainstem.common.http import values
 from mainstem.common.http.bodies import invalid, read
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.common.jobs import Waker
 from mainstem.common.owner import normalise
+from mainstem.common.queue.waker import Waker
+from mainstem.common.telemetry import metrics, spans
 from mainstem.sync import bodies, changes, contacts, deliveries
 from mainstem.sync.contacts import ContactTakenError
 from mainstem.sync.groups import GROUPS, IDENTITY_KINDS, Contact
@@ -31,7 +33,7 @@ NO_IDENTITY = f"No identifiers provided, at least one is needed: {', '.join(IDEN
 WITH_TIMESTAMPS = ("amo", "email")
 """The groups whose answers say when they were stored."""
 
-marked = telemetry.meter().create_counter(
+marked = metrics.meter().create_counter(
     "ctms_pending_acoustic_sync", description="Writes of contacts that are to be delivered to the platforms."
 )
 
@@ -173,7 +175,7 @@ async def _create(state: State, draft: Contact) -> tuple[Contact, bool]:
 
 async def _mark(state: State, session: AsyncSession, contact_id: UUID) -> None:
     """Want the contact delivered, in the commit that changes it."""
-    traceparents = {contact_id: telemetry.traceparent()}
+    traceparents = {contact_id: spans.traceparent()}
     await deliveries.mark(await plain(session), traceparents, state["platforms"], state["clock"].now())
 
 

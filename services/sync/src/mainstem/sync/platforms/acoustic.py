@@ -11,10 +11,10 @@ from http import HTTPStatus
 
 import structlog
 
-from mainstem.common import telemetry
-from mainstem.common.answer import Answer, NoAnswerError, NotReachedError
-from mainstem.common.breaker import CircuitOpenError
-from mainstem.common.client import Client
+from mainstem.common.http.breaker import CircuitOpenError
+from mainstem.common.http.client import Client
+from mainstem.common.http.transport import Answer, NoAnswerError, NotReachedError
+from mainstem.common.telemetry import metrics
 from mainstem.sync.difference import Row, Tables
 from mainstem.sync.platforms import acoustic_columns as columns
 from mainstem.sync.platforms import acoustic_xml as xml
@@ -46,10 +46,10 @@ NEVER_REACHED = (NotReachedError, CircuitOpenError)
 NO_ANSWER = (NoAnswerError, CircuitOpenError, TimeoutError)
 
 log = structlog.get_logger()
-requests_sent = telemetry.meter().create_counter(
+requests_sent = metrics.meter().create_counter(
     "ctms_background_acoustic_request", description="Requests to Acoustic, by how they ended."
 )
-requests_duration = telemetry.meter().create_histogram(
+requests_duration = metrics.meter().create_histogram(
     # Without its unit, which would become part of the name.
     "ctms_background_acoustic_requests_duration",
     description="How long Acoustic took to answer, in seconds.",

@@ -1,0 +1,1 @@
+"""Requests as they arrive: bodies within limits and a budget, and the departure of a client."""

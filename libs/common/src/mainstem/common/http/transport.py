@@ -1,0 +1,97 @@
+"""Transport of calls: one request and its response, or the reason why none came; pyreqwest stays below."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+from pyreqwest.client import ClientBuilder
+from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
+
+
+class NoAnswerError(Exception):
+    """No answer came, or not all of it; whether the service acted is unknown. Quotes nobody's data."""
+
+
+class NotReachedError(NoAnswerError):
+    """The service was not reached: it saw nothing of the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a service answered."""
+
+    status: int
+    content: bytes
+
+    @property
+    def is_success(self) -> bool:
+        """Whether the status is one of 200 to 299."""
+        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
+
+    def json(self) -> Any:
+        """Return the content as JSON says it.
+
+        Raises:
+            ValueError: it is none.
+        """
+        return msgspec.json.decode(self.content)
+
+
+IDLE_SECONDS = 3.0
+"""How long a connection is kept for the next request: servers close theirs after five seconds or more."""
+
+NO_CONNECTION = "client error (Connect)"
+"""What stands among the causes of an error if there was no connection.
+
+The class does not tell: pyreqwest calls every timeout one of connecting, and a connection lost under a
+request an error of connecting too.
+"""
+
+
+class Exchange:
+    """Connections, made when they are first needed."""
+
+    def __init__(self, timeout_seconds: float, connections: int) -> None:
+        seconds = timedelta(seconds=timeout_seconds)
+        builder = (
+            ClientBuilder()
+            .timeout(seconds)
+            .connect_timeout(seconds)
+            .pool_idle_timeout(timedelta(seconds=IDLE_SECONDS))
+            .max_connections(connections)
+            .user_agent("mainstem")
+            .follow_redirects(enable=False)
+        )
+        self._http = builder.build()
+
+    async def send(
+        self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
+    ) -> Answer:
+        """Send a request and return its answer, whatever the status.
+
+        Raises:
+            NotReachedError: the request never left.
+            NoAnswerError: no answer came; whether the service acted is unknown.
+        """
+        builder = self._http.request(method, url).headers(headers)
+        try:
+            response = await (builder if form is None else builder.form(form)).build().send()
+            return Answer(response.status, bytes(await response.bytes()))
+        except PyreqwestError as error:
+            # Its text may quote what was sent.
+            kind = NotReachedError if _is_before_sending(error) else NoAnswerError
+            raise kind(type(error).__name__) from None
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.close()
+
+
+def _is_before_sending(error: PyreqwestError) -> bool:
+    """Whether it is sure that the service saw nothing of the request; in doubt it is not."""
+    causes = (error.details or {}).get("causes") if isinstance(error, RequestError) else None
+    is_unconnected = any(cause["message"] == NO_CONNECTION for cause in causes or ())
+    return is_unconnected or isinstance(error, PoolTimeoutError)
