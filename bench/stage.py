@@ -22,14 +22,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from mainstem.common.migrations.upgrade import upgrade
-from mainstem.sandbox.programs import find_live_key, mainstem_script, without_ours
 from mainstem.sandbox.servers.ports import LOOPBACK, Ports
 from mainstem.sandbox.servers.postgres import Postgres
 from mainstem.sandbox.servers.process import Child, die_with_parent, list_children
 from mainstem.sandbox.servers.roles import SERVICES, ensure_logins, login_of
 from mainstem.sandbox.servers.valkey import Valkey
 from mainstem.sandbox.servers.web import WebServer
-from mainstem.sandbox.up import cancel_on_signal
+from mainstem.sandbox.stack.programs import find_live_key, mainstem_script, without_ours
+from mainstem.sandbox.stack.up import cancel_on_signal
 
 MEBIBYTE = 1024 * 1024
 PASSWORD = "bench"

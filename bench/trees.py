@@ -9,9 +9,9 @@ from pathlib import Path
 
 from stage import PASSWORD, Stage, connected
 
-from mainstem.sandbox.programs import mainstem_script, without_ours
 from mainstem.sandbox.servers.ports import LOOPBACK
 from mainstem.sandbox.servers.roles import login_of
+from mainstem.sandbox.stack.programs import mainstem_script, without_ours
 
 ROOT = Path(__file__).parent.parent
 GUARD = "libs/common/src/mainstem/common/http/connections/guard.py"

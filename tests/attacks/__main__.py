@@ -36,7 +36,7 @@ def attacks(
     from rich.console import Console  # noqa: PLC0415 -- see above
     from tests.attacks.run import Wish, run  # noqa: PLC0415 -- see above
 
-    from mainstem.sandbox.up import cancel_on_signal  # noqa: PLC0415 -- see above
+    from mainstem.sandbox.stack.up import cancel_on_signal  # noqa: PLC0415 -- see above
 
     async def play() -> bool:
         console = Console(highlight=False, width=None if Console().is_terminal else WIDTH)

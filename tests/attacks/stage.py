@@ -15,10 +15,10 @@ import stripe_events as events
 from tests.attacks.case import METHODS, Door
 from tests.attacks.wire import Outcome, fetch
 
-from mainstem.sandbox.assembly import Options
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.programs import PROGRAMS
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
+from mainstem.sandbox.stack.programs import PROGRAMS
 
 LIMIT_SECONDS = 2
 """The time limits of the processes under attack; `PATIENCE_SECONDS` is longer."""

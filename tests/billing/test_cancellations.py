@@ -27,7 +27,7 @@ from mainstem.billing.operations import ENDED, STILL_SET
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.shop import Shop
 from mainstem.common.errors import BadGatewayError, ConflictError, MainstemError, UnavailableError
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 
 async def test_each_signal_is_unset_by_the_parameter_that_set_it(world: BillingWorld, shop: Shop) -> None:

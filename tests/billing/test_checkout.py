@@ -9,7 +9,7 @@ from billing_world import LOOKUP_KEY, OTHER_KEY, PUBLIC, BillingWorld, buy, regi
 from clicking import Browser
 from owing import MONTH_SECONDS, break_the_card
 
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 DAY = 86_400
 

@@ -5,7 +5,7 @@ import pytest
 from billing_world import BillingWorld, buy, url_of
 from owing import MONTH_SECONDS, bill_by_hand, break_the_card, end_subscription, fail_to_pay
 
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 HERE_AND_NOW = {"Idempotent-Replayed": "true"}
 """Has no request repeated: what Stripe answers now it answers for good."""

@@ -12,7 +12,7 @@ from clicking import Browser
 
 from mainstem.billing.reservations import next_look
 from mainstem.billing.shop import Shop
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 HOUR = 3_601
 """An hour and a second, in seconds: the moved clock keeps whole seconds alone."""

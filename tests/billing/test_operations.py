@@ -18,7 +18,7 @@ from operating import (
 from mainstem.billing.refusals import RefusedError
 from mainstem.billing.shop import Shop
 from mainstem.common.errors import UnavailableError
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 
 async def test_what_was_done_is_hinted_at_in_the_commit_that_settles_it(

@@ -7,7 +7,7 @@ import pytest
 from billing_world import PUBLIC, BillingWorld, register, url_of
 from clicking import Browser
 
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 
 async def manage(client: httpx.AsyncClient, intent: str, **more: Any) -> httpx.Response:

@@ -14,7 +14,7 @@ from mainstem.billing.shop import Shop
 from mainstem.billing.stripe import KEY_SECONDS
 from mainstem.common.database.pool import Connection, Transactions, open_pool
 from mainstem.common.owner import Link
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 
 CROWD = 50
 SEED = 7

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from billing_world import BillingWorld, register, url_of
 
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 ARCHIVED = (501, "the price or its product is archived at Stripe")
 SCHEDULED = (409, "a subscription schedule manages this subscription")

@@ -10,7 +10,7 @@ from clicking import Browser
 from structlog.contextvars import merge_contextvars
 from structlog.testing import capture_logs
 
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 METERED: Any = {"interval": "month", "usage_type": "metered"}
 SESSIONS = "^/v1/checkout/sessions$"

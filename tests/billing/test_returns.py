@@ -7,7 +7,7 @@ import pytest
 from billing_world import BillingWorld, register, url_of
 from clicking import Browser, Page
 
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 
 async def come_back(client: httpx.AsyncClient, session: str) -> tuple[int, str, Page]:

@@ -8,7 +8,7 @@ from billing_world import BillingWorld, buy, register, url_of
 from clicking import Browser
 
 from mainstem.billing.shop import Shop
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 DAY = 86_400
 SESSIONS = "/v1/checkout/sessions$"

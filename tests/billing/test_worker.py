@@ -12,7 +12,7 @@ from serving import serving
 from mainstem.billing.operations import STOP_CANCELLATION
 from mainstem.billing.worker import build
 from mainstem.common.errors import UnavailableError
-from mainstem.sandbox.faults import Kind
+from mainstem.sandbox.stand_ins.faults import Kind
 
 
 async def test_it_finishes_what_nobody_waits_for_any_more(world: BillingWorld) -> None:

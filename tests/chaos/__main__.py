@@ -31,7 +31,7 @@ def chaos(*, minutes: float = 2.0, seed: int | None = None, events: int | None =
     from rich.console import Console  # noqa: PLC0415 -- see above
     from tests.chaos.run import Wish, run  # noqa: PLC0415 -- see above
 
-    from mainstem.sandbox.up import cancel_on_signal  # noqa: PLC0415 -- see above
+    from mainstem.sandbox.stack.up import cancel_on_signal  # noqa: PLC0415 -- see above
 
     async def play() -> bool:
         console = Console(highlight=False, width=None if Console().is_terminal else WIDTH)

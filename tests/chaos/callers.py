@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import httpx
 
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
 
 TIMEOUT_SECONDS = 30.0
 PAUSE_SECONDS = 0.5

@@ -8,7 +8,7 @@ from typing import Any
 
 import httpx
 
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
 
 PATIENCE_SECONDS = 600.0
 """A clock that moves far waits for all that falls due on its way."""

@@ -14,9 +14,9 @@ from tests.chaos.control import Control
 from tests.chaos.schedule import OUTLAST, Strike
 from tests.chaos.tables import AWAY
 
-from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.servers.process import ServerError
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
 
 BUSY_SECONDS = 5
 # No statement inside: nothing but an interrupt, or its end, gets a backend out of this.

@@ -7,7 +7,7 @@ import httpx
 from tests.chaos.control import Control, Json
 from tests.chaos.faults import until_quiet_at_acoustic
 
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
 
 PATIENCE_SECONDS = 300.0
 """Leases of who was killed last for a minute, and so do what their successors confirm."""

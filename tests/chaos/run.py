@@ -21,9 +21,9 @@ from tests.chaos.schedule import plan
 from tests.chaos.shop import open_shop
 from tests.chaos.tables import Tables
 
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.programs import PROGRAMS, Program
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
+from mainstem.sandbox.stack.programs import PROGRAMS, Program
 
 SECOND_WORKERS = tuple(
     Program(f"{service}-second-worker", (service, "work"), port, service)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mainstem.common.clock import SharedClock, SystemClock, open_clock
-from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.world.clock import MovableClock
 
 TOLERANCE = timedelta(seconds=5)
 READER = """

@@ -22,9 +22,9 @@ from tests.conformance.zed.case import ZedCase
 from tests.conformance.zed.runner import Runner as ZedRunner
 from tests.conformance.zed.shop import Shop, open_shop
 
-from mainstem.sandbox.assembly import Options
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.up import Progress, cancel_on_signal
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.launcher import Launcher
+from mainstem.sandbox.stack.up import Progress, cancel_on_signal
 
 
 class Stacks:

@@ -20,9 +20,9 @@ from tests.conformance.deliveries import Deliveries
 from mainstem.gateway.clients import add as add_client
 from mainstem.gateway.hashes import hash_secret
 from mainstem.gateway.routes import SCOPES
-from mainstem.sandbox.assembly import CLIENT
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.assembly import CLIENT
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
 from mainstem.sync.settings import Settings as SyncSettings
 
 Json = Any

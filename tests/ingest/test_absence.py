@@ -22,7 +22,7 @@ from ingest_bench import Ingest
 from structlog.testing import capture_logs
 
 from mainstem.ingest.accounts import Account, accept, agree, list_accounts
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 from mainstem.sandbox.stripe.state.account import ACCOUNT_ID
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.

@@ -22,9 +22,9 @@ from stripe_shop import API_KEY, Shop, World
 from mainstem.ingest.fetches import FetchSource, batch_size
 from mainstem.ingest.pipeline import Pipeline
 from mainstem.ingest.providers.stripe import open_readers
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Fault, FaultMiddleware, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, FaultMiddleware, Faults, Kind
 from mainstem.sandbox.stripe.stand_in import StripeStandIn
+from mainstem.sandbox.world.clock import MovableClock
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

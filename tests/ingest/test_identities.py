@@ -24,7 +24,7 @@ from mainstem.ingest.accounts import Account, accept, agree
 from mainstem.ingest.identities import Identities
 from mainstem.ingest.settings import Settings
 from mainstem.ingest.worker import build
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 from mainstem.sandbox.stripe.state.account import ACCOUNT_ID
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.

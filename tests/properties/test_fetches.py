@@ -28,7 +28,7 @@ from ingest_bench import Ingest, empty, open_ingest
 from properties import BOUNDED
 from servers import Database
 
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

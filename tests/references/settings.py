@@ -14,7 +14,7 @@ from tests.references.markdown import code, page, table
 from tests.references.source import UNKNOWN, Module, name_of
 
 from mainstem.common.settings import Settings
-from mainstem.sandbox.world import WorldSettings
+from mainstem.sandbox.world.app import WorldSettings
 
 TYPES = {bool: "true or false", int: "whole number", float: "number", str: "text", Path: "file"}
 BOUNDS: dict[type, str] = {Ge: "≥ {0.ge:g}", Gt: "> {0.gt:g}", Le: "≤ {0.le:g}", Lt: "< {0.lt:g}"}

@@ -18,7 +18,7 @@ OWN_TIME = re.compile(
 MAY_ASK_POSTGRES_THE_TIME = {
     "libs/common/src/mainstem/common/queue/outbox.py": "leases of entries",
     "libs/sandbox/src/mainstem/sandbox/demo/stops.py": "how long a stop took on the machine",
-    "libs/sandbox/src/mainstem/sandbox/settled.py": "whether a lease still holds",
+    "libs/sandbox/src/mainstem/sandbox/world/settled.py": "whether a lease still holds",
     "services/billing/src/mainstem/billing/queue.py": "leases of operations",
     "services/billing/src/mainstem/billing/reservations.py": "leases of reservations",
     "services/ingest/src/mainstem/ingest/fetches.py": "`as_of`, read just before a fetch",

@@ -25,8 +25,8 @@ Edge = tuple[str, str]
 
 SIDEWAYS = [
     ("mainstem.billing.settings", "mainstem.ingest.settings"),
-    ("mainstem.sync.settings", "mainstem.sandbox.clock"),
-    ("mainstem.common.clock", "mainstem.sandbox.clock"),
+    ("mainstem.sync.settings", "mainstem.sandbox.world.clock"),
+    ("mainstem.common.clock", "mainstem.sandbox.world.clock"),
 ]
 """Imports between distributions that none may have."""
 FORBIDDEN = [

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from false_answers import AS_HTML, HTML, OBJECTS
 
-from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.demo.actors import Actors, open_actors
-from mainstem.sandbox.launcher import Launcher
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.launcher import Launcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 

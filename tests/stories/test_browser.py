@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 from chromium import Window, find_chromium, open_chromium
 
-from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.demo import story
 from mainstem.sandbox.demo.actors import Actors, Owner, open_actors
 from mainstem.sandbox.demo.expectations import OWNER, Expectation, Person
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 

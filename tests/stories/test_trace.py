@@ -11,14 +11,14 @@ from collector import Collector, Seen, open_collector
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 from rich.console import Console
 
-from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.demo.actors import open_actors
 from mainstem.sandbox.demo.expectations import FXA_ID
 from mainstem.sandbox.demo.play import play
 from mainstem.sandbox.demo.story import EMAIL
-from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.servers.ports import Ports
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 

@@ -14,8 +14,8 @@ from sync_world import Environment, Gateway, MakeWorker, People, Worker
 
 from mainstem.common.database.sessions import Database, open_database
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import FaultMiddleware, Faults
+from mainstem.sandbox.stand_ins.faults import FaultMiddleware, Faults
+from mainstem.sandbox.world.clock import MovableClock
 from mainstem.sync import app as serving_process
 from mainstem.sync import worker as working_process
 from mainstem.sync.settings import Settings

@@ -8,8 +8,8 @@ from sync_world import TRACE, MakeWorker, People, Worker, until
 
 from mainstem.common.telemetry import spans
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
+from mainstem.sandbox.world.clock import MovableClock
 
 Owner = Any
 

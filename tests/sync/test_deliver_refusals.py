@@ -7,8 +7,8 @@ from deliveries import FAULT_ANSWER, MAIN, PRODUCT, calls, refuse
 from sync_world import MakeWorker, People, Worker
 
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
+from mainstem.sandbox.world.clock import MovableClock
 
 Owner = Any
 

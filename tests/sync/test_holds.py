@@ -16,8 +16,8 @@ from mainstem.common.database.sessions import Database
 from mainstem.common.http.client import open_client
 from mainstem.common.queue.lease import Lease
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
+from mainstem.sandbox.world.clock import MovableClock
 from mainstem.sync import deliveries, holds
 from mainstem.sync.deliver import MARGIN_SECONDS, Deliverer
 from mainstem.sync.deliveries import SUSPICIOUS_CLAIMS, Claimed

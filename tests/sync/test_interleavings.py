@@ -11,7 +11,7 @@ from sync_world import People
 from mainstem.common.database.sessions import Database
 from mainstem.common.http.client import open_client
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
+from mainstem.sandbox.world.clock import MovableClock
 from mainstem.sync.deliver import LEASE_SECONDS, MARGIN_SECONDS, Deliverer
 from mainstem.sync.platforms.acoustic import NAME, Account, Acoustic
 from mainstem.sync.relay import Relay

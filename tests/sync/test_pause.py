@@ -4,7 +4,7 @@ from pathlib import Path
 from sync_world import Environment, People, running_worker, until
 
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.pause import Pause
+from mainstem.sandbox.world.pause import Pause
 from mainstem.sync.pause import pausable
 
 

@@ -10,8 +10,8 @@ from sync_world import LATER, TRACE, People, Worker, until
 from mainstem.common.database.sessions import Database
 from mainstem.common.telemetry import spans
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
+from mainstem.sandbox.world.clock import MovableClock
 from mainstem.sync.relay import Relay
 
 Owner = Any

@@ -9,8 +9,8 @@ from serving import serving
 from sync_world import Environment, People, running_worker, until
 
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.faults import Fault, Faults, Kind
 from mainstem.sandbox.servers.postgres import Postgres
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
 from mainstem.sync import worker as working_process
 from mainstem.sync.settings import Settings
 

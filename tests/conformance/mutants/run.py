@@ -16,7 +16,7 @@ from tests.conformance.run import Play, Stacks, prepare_content
 from tests.conformance.verdict import Notes, Verdict
 from tests.conformance.zed import case as zed
 
-from mainstem.sandbox.up import cancel_on_signal
+from mainstem.sandbox.stack.up import cancel_on_signal
 
 TRIED, KILLED, EXPLAINED, UNEXPLAINED = "tried", "killed", "explained", "unexplained"
 ON_STACK, BROKEN = "run on a stack", "cases that fail"

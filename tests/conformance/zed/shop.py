@@ -12,10 +12,10 @@ from tests.conformance.zed.calls import Call
 from tests.conformance.zed.case import User
 from tests.conformance.zed.recorder import Recorder, open_recorder
 
-from mainstem.sandbox.assembly import Options
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.programs import DEMO_PRICE
-from mainstem.sandbox.up import Progress
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.launcher import Launcher
+from mainstem.sandbox.stack.programs import DEMO_PRICE
+from mainstem.sandbox.stack.up import Progress
 
 Json = Any
 

@@ -9,7 +9,7 @@ from starlette.routing import Mount
 
 from mainstem.common.clock import SystemClock
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.faults import FaultMiddleware, Faults
+from mainstem.sandbox.stand_ins.faults import FaultMiddleware, Faults
 
 
 @pytest.fixture

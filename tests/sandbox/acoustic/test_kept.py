@@ -17,7 +17,7 @@ from mainstem.common.clock import SystemClock
 from mainstem.sandbox.acoustic.envelope import Operation
 from mainstem.sandbox.acoustic.operations import Holdings, carry_out
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from acoustic_calls import Caller, recipient
 
 from mainstem.sandbox.acoustic.limit import REJECTION
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
 
 
 async def _at_once(caller: Caller, count: int) -> list[list[str | None]]:

@@ -12,8 +12,8 @@ from mainstem.sandbox.acoustic.account import Account
 from mainstem.sandbox.acoustic.envelope import read_operations
 from mainstem.sandbox.acoustic.operations import Holdings, carry_out
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.faults import Fault, Faults, Kind
-from mainstem.sandbox.standin import StandIn
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.protocol import StandIn
 
 PERSON = "93db83d4-4119-4e0c-af87-a713786fa81d"
 NEWSLETTERS, PRODUCTS = "9", "10"

@@ -6,7 +6,7 @@ import pytest
 import stripe
 from stripe_shop import API_KEY, Shop, World
 
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 from mainstem.sandbox.stripe.hosted import buying
 from mainstem.sandbox.stripe.hosted.buying import Payer
 from mainstem.sandbox.stripe.wire.errors import StripeError

@@ -8,7 +8,7 @@ import stripe
 from clicking import Browser
 from stripe_shop import Shop, World
 
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 
 DECLINED, LATE_FAILURE = "4000000000000002", "4000000000000341"
 

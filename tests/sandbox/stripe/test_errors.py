@@ -7,7 +7,7 @@ import pytest
 import stripe
 from stripe_shop import API_KEY, Shop, World
 
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 from mainstem.sandbox.stripe.state.account import ACCOUNT_ID
 
 

@@ -8,7 +8,7 @@ import pytest
 import stripe
 from stripe_shop import API_KEY, Shop, World
 
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 
 
 async def post(world: World, path: str, key: str | None, data: dict[str, str]) -> httpx.Response:

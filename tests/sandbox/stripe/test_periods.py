@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.goods.periods import Interval, period_at, step
 from mainstem.sandbox.stripe.state.agenda import Agenda
 

@@ -8,7 +8,7 @@ import pytest
 import stripe
 from stripe_shop import SECRET, Receiver, Shop, World
 
-from mainstem.sandbox.faults import Fault, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, Kind
 from mainstem.sandbox.stripe.delivery.webhooks import Patience
 
 

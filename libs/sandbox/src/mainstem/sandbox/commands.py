@@ -25,7 +25,7 @@ def up(*, ephemeral: Flag = False, valkey: bool = True, run: Path | None = None)
     """
     die_with_parent()
     # Loaded after the line above, since loading takes a while.
-    from mainstem.sandbox.up import keep_up  # noqa: PLC0415 -- see above
+    from mainstem.sandbox.stack.up import keep_up  # noqa: PLC0415 -- see above
 
     asyncio.run(keep_up(ephemeral=ephemeral, valkey=valkey, run=run))
 
@@ -49,6 +49,6 @@ def demo(*, valkey: bool = True, scramble: Flag = False, run: Path | None = None
 @app.command
 def world() -> None:
     """Serve the outside world of a stack: the stand-ins and their control; `up` starts this."""
-    from mainstem.sandbox.world import serve  # noqa: PLC0415 -- only this command needs it
+    from mainstem.sandbox.world.app import serve  # noqa: PLC0415 -- only this command needs it
 
     serve(os.environ["MAINSTEM_HOST"], int(os.environ["MAINSTEM_PORT"]))

@@ -7,7 +7,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mainstem.sandbox.acoustic.envelope import FaultAnswer, write_answers
-from mainstem.sandbox.faults import ClosingApp
+from mainstem.sandbox.stand_ins.faults import ClosingApp
 
 MOST_AT_ONCE = 10
 """For the whole organisation. https://developer.goacoustic.com/acoustic-campaign/reference/xml-api-overview"""

@@ -14,7 +14,7 @@ from mainstem.sandbox.acoustic.tables import (
     read_key,
     write_key,
 )
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 
 MOST_ROWS = 100
 """How many rows one relational call may carry."""

@@ -24,8 +24,8 @@ from mainstem.sandbox.acoustic.journal import Journal
 from mainstem.sandbox.acoustic.limit import Limit, LimitMiddleware
 from mainstem.sandbox.acoustic.operations import Holdings, carry_out
 from mainstem.sandbox.acoustic.tokens import TokenRefusedError, Tokens
-from mainstem.sandbox.archive import Archive
-from mainstem.sandbox.faults import ClosingApp
+from mainstem.sandbox.stand_ins.archive import Archive
+from mainstem.sandbox.stand_ins.faults import ClosingApp
 
 _LAYOUT = 1
 """The version of what is kept; to be raised whenever that changes its shape."""

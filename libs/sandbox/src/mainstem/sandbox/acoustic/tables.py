@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 
 AMO = "add_on_ids display_name email_opt_in language last_login location profile_url user user_id username"
 FXA = "id account_deleted lang login_date first_service created_date primary_email"

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from mainstem.sandbox.acoustic.account import Account
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 
 LIFETIME_SECONDS = 14_400
 REISSUE_AFTER_SECONDS = 10_800

@@ -16,7 +16,7 @@ import stripe
 
 from mainstem.common.database.pool import Connection
 from mainstem.sandbox.demo.browser import Browser, open_browser
-from mainstem.sandbox.stack import Client, Stack
+from mainstem.sandbox.stack.folder import Client, Stack
 
 SETTLE_SECONDS = 30
 TIMEOUT_SECONDS = 60.0

@@ -5,13 +5,13 @@ from pathlib import Path
 
 from rich.console import Console
 
-from mainstem.sandbox.assembly import Options
 from mainstem.sandbox.demo.actors import DemoError
 from mainstem.sandbox.demo.browser import NotOnPageError
 from mainstem.sandbox.demo.play import play
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.stack import DEFAULT_RUN
-from mainstem.sandbox.up import Progress, cancel_on_signal
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import DEFAULT_RUN
+from mainstem.sandbox.stack.launcher import Launcher
+from mainstem.sandbox.stack.up import Progress, cancel_on_signal
 
 WIDTH = 132
 

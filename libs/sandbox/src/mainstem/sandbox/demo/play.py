@@ -19,7 +19,7 @@ from mainstem.sandbox.demo.actors import Actors, open_actors
 from mainstem.sandbox.demo.expectations import Expectation, Person
 from mainstem.sandbox.demo.stops import Stop, mark, read
 from mainstem.sandbox.demo.story import STORY, Step
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from mainstem.sandbox.demo.expectations import (
     expect_everywhere,
     find_period_end,
 )
-from mainstem.sandbox.programs import DEMO_PRICE
+from mainstem.sandbox.stack.programs import DEMO_PRICE
 
 EMAIL = "mainstem-demo@example.com"
 NEWSLETTER = "common-voice"

@@ -12,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from mainstem.common.clock import Clock
-from mainstem.sandbox.archive import Archive
-from mainstem.sandbox.faults import Faults
-from mainstem.sandbox.standin import Order
+from mainstem.sandbox.stand_ins.archive import Archive
+from mainstem.sandbox.stand_ins.faults import Faults
+from mainstem.sandbox.stand_ins.protocol import Order
 from mainstem.sandbox.stripe.delivery import webhook_endpoints
 from mainstem.sandbox.stripe.delivery.webhooks import Patience, Sender
 from mainstem.sandbox.stripe.edge import calendar

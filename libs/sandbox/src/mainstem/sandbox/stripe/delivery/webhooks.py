@@ -17,8 +17,8 @@ import httpx
 import msgspec
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
-from mainstem.sandbox.faults import Fault, Faults, Kind
-from mainstem.sandbox.standin import Order
+from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
+from mainstem.sandbox.stand_ins.protocol import Order
 from mainstem.sandbox.stripe.delivery.events import rendered
 from mainstem.sandbox.stripe.delivery.webhook_endpoints import interested
 from mainstem.sandbox.stripe.state.account import Account

@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 import msgspec
 
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
 KEPT_SECONDS = 86_400

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from mainstem.common.clock import Clock
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.state import shapes
 from mainstem.sandbox.stripe.state.agenda import Agenda
 from mainstem.sandbox.stripe.state.compose import snapshot

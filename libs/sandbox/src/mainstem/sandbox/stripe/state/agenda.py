@@ -4,7 +4,7 @@ import heapq
 
 import msgspec
 
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 
 _KIND = "_due"
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.state.history import Event, History
 
 _KIND = "_delivery"

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from mainstem.sandbox.archive import Archive, Row
+from mainstem.sandbox.stand_ins.archive import Archive, Row
 from mainstem.sandbox.stripe.state.store import Shelf
 
 _KIND = "_event"

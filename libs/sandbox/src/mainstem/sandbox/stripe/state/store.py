@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
-from mainstem.sandbox.archive import Archive
+from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.wire.errors import no_such
 
 Json = dict[str, Any]

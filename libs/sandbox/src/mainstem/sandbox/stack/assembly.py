@@ -7,17 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from mainstem.sandbox.keeper import Server
-from mainstem.sandbox.programs import (
-    POSTGRES_PORT,
-    STRIPE_KEY,
-    VALKEY_PORT,
-    Addresses,
-    Program,
-    find_live_key,
-    real_parts,
-    without_ours,
-)
 from mainstem.sandbox.servers.ports import LOOPBACK, Ports, PortTakenError
 from mainstem.sandbox.servers.postgres import Postgres
 from mainstem.sandbox.servers.process import Child, ServerError
@@ -29,7 +18,18 @@ from mainstem.sandbox.servers.roles import (
     login_of,
 )
 from mainstem.sandbox.servers.valkey import Valkey
-from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Stack, StackError, StripeAccess
+from mainstem.sandbox.stack.folder import AcousticAccess, Client, RunFolder, Stack, StackError, StripeAccess
+from mainstem.sandbox.stack.keeper import Server
+from mainstem.sandbox.stack.programs import (
+    POSTGRES_PORT,
+    STRIPE_KEY,
+    VALKEY_PORT,
+    Addresses,
+    Program,
+    find_live_key,
+    real_parts,
+    without_ours,
+)
 from mainstem.sandbox.stripe.wire.versions import TODAY
 
 CLIENT = "demo"

@@ -11,8 +11,8 @@ import msgspec
 from starlette.requests import Request
 
 from mainstem.common.errors import BadRequestError
-from mainstem.sandbox.faults import Fault
-from mainstem.sandbox.standin import Order
+from mainstem.sandbox.stand_ins.faults import Fault
+from mainstem.sandbox.stand_ins.protocol import Order
 
 MOST_ADVANCE = timedelta(days=3660)
 """Every renewal on the way is played, so a slip of the pen must not ask for millennia."""

@@ -16,14 +16,14 @@ from starlette.routing import Mount, Route
 from mainstem.common.settings import Settings, SettingsError, env
 from mainstem.sandbox.acoustic.account import Account
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.control import Control
-from mainstem.sandbox.faults import ClosingApp, FaultMiddleware, Faults
-from mainstem.sandbox.pause import Pause
-from mainstem.sandbox.settled import Pipeline
-from mainstem.sandbox.standin import StandIn
+from mainstem.sandbox.stand_ins.faults import ClosingApp, FaultMiddleware, Faults
+from mainstem.sandbox.stand_ins.protocol import StandIn
 from mainstem.sandbox.stripe.stand_in import StripeStandIn
-from mainstem.sandbox.timeline import Timeline
+from mainstem.sandbox.world.clock import MovableClock
+from mainstem.sandbox.world.control import Control
+from mainstem.sandbox.world.pause import Pause
+from mainstem.sandbox.world.settled import Pipeline
+from mainstem.sandbox.world.timeline import Timeline
 
 STOP_SECONDS = 1
 """How long requests under way may still take when the world ends."""

@@ -11,7 +11,7 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from mainstem.common.clock import SystemClock
-from mainstem.sandbox.faults import Fault, FaultError, FaultMiddleware, Faults, Kind
+from mainstem.sandbox.stand_ins.faults import Fault, FaultError, FaultMiddleware, Faults, Kind
 
 
 @pytest.fixture

@@ -11,12 +11,12 @@ import tiny_stack
 from pids import all_end
 
 from mainstem.sandbox.servers.process import list_children, wait_until
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.folder import Stack
 
 pytestmark = pytest.mark.slow
 
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGKILL]

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.sandbox.assembly import Options, describe, environments_of, take_ports
-from mainstem.sandbox.programs import PROGRAMS, Addresses, Program, environment_of
 from mainstem.sandbox.servers.ports import Ports
-from mainstem.sandbox.stack import AcousticAccess, Client, RunFolder, Secrets, Stack, StackError, StripeAccess
+from mainstem.sandbox.stack.assembly import Options, describe, environments_of, take_ports
+from mainstem.sandbox.stack.folder import (
+    AcousticAccess,
+    Client,
+    RunFolder,
+    Secrets,
+    Stack,
+    StackError,
+    StripeAccess,
+)
+from mainstem.sandbox.stack.programs import PROGRAMS, Addresses, Program, environment_of
 
 SECRETS = Secrets.choose()
 INGEST = PROGRAMS[2]

@@ -5,7 +5,7 @@ import signal
 import pytest
 from rich.console import Console
 
-from mainstem.sandbox.up import Progress, cancel_on_signal
+from mainstem.sandbox.stack.up import Progress, cancel_on_signal
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

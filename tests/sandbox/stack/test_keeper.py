@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mainstem.sandbox.keeper import Keeper, Server, together
 from mainstem.sandbox.servers.process import Child, ServerError
+from mainstem.sandbox.stack.keeper import Keeper, Server, together
 
 REPORTS: list[str] = []
 

@@ -14,11 +14,11 @@ import tiny_stack
 from pids import all_end, is_alive
 from servers import Database
 
-from mainstem.sandbox.assembly import Options
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.launcher import Launcher
 from mainstem.sandbox.servers.process import ServerError, wait_until
-from mainstem.sandbox.stack import Stack
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import Stack
+from mainstem.sandbox.stack.launcher import Launcher
+from mainstem.sandbox.world.clock import MovableClock
 
 pytestmark = pytest.mark.slow
 

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from serving import serving
 
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Faults
-from mainstem.sandbox.timeline import StuckError, Timeline
-from mainstem.sandbox.world import World
+from mainstem.sandbox.stand_ins.faults import Faults
+from mainstem.sandbox.world.app import World
+from mainstem.sandbox.world.clock import MovableClock
+from mainstem.sandbox.world.timeline import StuckError, Timeline
 
 
 @pytest.fixture

@@ -23,17 +23,17 @@ from starlette.routing import Route
 
 from mainstem.common.settings import SettingsError
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Faults
-from mainstem.sandbox.pause import Pause
-from mainstem.sandbox.settled import Pipeline
-from mainstem.sandbox.standin import StandIn
-from mainstem.sandbox.world import World, WorldSettings, build_world, require_loopback
+from mainstem.sandbox.stand_ins.faults import Faults
+from mainstem.sandbox.stand_ins.protocol import StandIn
+from mainstem.sandbox.world.app import World, WorldSettings, build_world, require_loopback
+from mainstem.sandbox.world.clock import MovableClock
+from mainstem.sandbox.world.pause import Pause
+from mainstem.sandbox.world.settled import Pipeline
 
 # The SDK still hands httpx its bytes as `data`.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=<...>':DeprecationWarning")
 
-REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "sandbox.md"
+REFERENCE = Path(__file__).parents[3] / "docs" / "reference" / "sandbox.md"
 
 
 @dataclass(frozen=True)

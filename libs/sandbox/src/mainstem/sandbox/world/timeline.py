@@ -8,8 +8,8 @@ from datetime import datetime
 import structlog
 
 from mainstem.common.errors import MainstemError
-from mainstem.sandbox.clock import ClockError, MovableClock
-from mainstem.sandbox.standin import StandIn
+from mainstem.sandbox.stand_ins.protocol import StandIn
+from mainstem.sandbox.world.clock import ClockError, MovableClock
 
 TICK_SECONDS = 1.0
 """How often what falls due without a request is looked for, in machine time."""

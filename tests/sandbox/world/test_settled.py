@@ -11,10 +11,10 @@ from almanac import Almanac
 from servers import Database
 from serving import serving
 
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.faults import Faults
-from mainstem.sandbox.settled import Pipeline
-from mainstem.sandbox.world import World
+from mainstem.sandbox.stand_ins.faults import Faults
+from mainstem.sandbox.world.app import World
+from mainstem.sandbox.world.clock import MovableClock
+from mainstem.sandbox.world.settled import Pipeline
 
 EVENT = (
     "INSERT INTO inbox.event (provider, account, event_id, type, body, status, recorded_at, due_at)"

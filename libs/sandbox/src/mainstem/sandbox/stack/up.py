@@ -11,9 +11,9 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 
-from mainstem.sandbox.assembly import Options
-from mainstem.sandbox.launcher import Launcher
-from mainstem.sandbox.stack import DEFAULT_RUN, Stack
+from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import DEFAULT_RUN, Stack
+from mainstem.sandbox.stack.launcher import Launcher
 
 
 async def keep_up(*, ephemeral: bool, valkey: bool, run: Path | None) -> None:

@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
-from mainstem.sandbox.assembly import (
+from mainstem.sandbox.servers.ports import Ports
+from mainstem.sandbox.servers.web import WebServer
+from mainstem.sandbox.stack.assembly import (
     Options,
     Script,
     Stores,
@@ -15,12 +17,17 @@ from mainstem.sandbox.assembly import (
     provide_client,
     take_ports,
 )
-from mainstem.sandbox.clock import MovableClock
-from mainstem.sandbox.keeper import Keeper, Report, Server, together
-from mainstem.sandbox.programs import PROGRAMS, WORLD, Addresses, Program, environment_of, mainstem_script
-from mainstem.sandbox.servers.ports import Ports
-from mainstem.sandbox.servers.web import WebServer
-from mainstem.sandbox.stack import RunFolder, Stack
+from mainstem.sandbox.stack.folder import RunFolder, Stack
+from mainstem.sandbox.stack.keeper import Keeper, Report, Server, together
+from mainstem.sandbox.stack.programs import (
+    PROGRAMS,
+    WORLD,
+    Addresses,
+    Program,
+    environment_of,
+    mainstem_script,
+)
+from mainstem.sandbox.world.clock import MovableClock
 
 STOP_SECONDS = {"services": 0.8, "world": 0.3, "valkey": 0.3, "postgres": 0.4}
 """How long each stage may take to end by itself, in the order they are stopped: under two seconds in all."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 from mainstem.sandbox.servers.ports import LOOPBACK
-from mainstem.sandbox.stack import Secrets
+from mainstem.sandbox.stack.folder import Secrets
 
 Stage = Literal["world", "service"]
 

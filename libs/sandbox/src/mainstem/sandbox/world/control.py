@@ -11,12 +11,12 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mainstem.common.errors import PROBLEM, MainstemError, NotFoundError, UnavailableError
-from mainstem.sandbox.faults import OUTBOUND_SUFFIX, Faults
-from mainstem.sandbox.inputs import read_fault, read_object, read_release, read_target, read_wait
-from mainstem.sandbox.pause import Pause
-from mainstem.sandbox.settled import Outstanding, Pipeline
-from mainstem.sandbox.standin import Sender, StandIn
-from mainstem.sandbox.timeline import Timeline
+from mainstem.sandbox.stand_ins.faults import OUTBOUND_SUFFIX, Faults
+from mainstem.sandbox.stand_ins.protocol import Sender, StandIn
+from mainstem.sandbox.world.inputs import read_fault, read_object, read_release, read_target, read_wait
+from mainstem.sandbox.world.pause import Pause
+from mainstem.sandbox.world.settled import Outstanding, Pipeline
+from mainstem.sandbox.world.timeline import Timeline
 
 POLL_SECONDS = 0.05
 

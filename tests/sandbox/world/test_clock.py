@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from mainstem.common.clock import SharedClock, open_clock
-from mainstem.sandbox.clock import ClockError, MovableClock
+from mainstem.sandbox.world.clock import ClockError, MovableClock
 
 TOLERANCE = timedelta(seconds=5)
 
