@@ -18,9 +18,9 @@ from mainstem.common.http.health import database_check, redis_check
 from mainstem.common.queue.inbox import NewEvent, insert
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.ingest import endpoints
-from mainstem.ingest.accounts import stripe_accounts
-from mainstem.ingest.providers.stripe import verify
+from mainstem.ingest.accounts.storage import stripe_accounts
+from mainstem.ingest.doors import webhooks
+from mainstem.ingest.providers.stripe.signatures import verify
 from mainstem.ingest.settings import DEFAULT_ACCOUNT, Settings
 
 
@@ -52,7 +52,7 @@ async def verify_only(request: Request) -> Response:
     return Response(status_code=HTTPStatus.ACCEPTED)
 
 
-ENDPOINTS = {"verify": [VERIFY], "each": endpoints.ENDPOINTS}
+ENDPOINTS = {"verify": [VERIFY], "each": webhooks.ENDPOINTS}
 
 
 @asynccontextmanager

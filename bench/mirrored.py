@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from bodies import PRODUCTS, START
 
 from mainstem.common.database.pool import Connection
-from mainstem.ingest.rules.sets import MAINSTEM
-from mainstem.ingest.rules.storage import initialise
+from mainstem.ingest.subscriptions.sets import MAINSTEM
+from mainstem.ingest.subscriptions.storage import initialise
 
 EMPTY = """
 TRUNCATE stripe.customer, stripe.subscription, stripe.subscription_item, stripe.revision, subscription.owner,

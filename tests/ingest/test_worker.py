@@ -17,10 +17,10 @@ from servers import Database
 from serving import serving
 
 from mainstem.common.clock import SystemClock
-from mainstem.ingest.backlog import Backlog
-from mainstem.ingest.rules.sets import CTMS
-from mainstem.ingest.rules.storage import activate
+from mainstem.ingest.inbox.backlog import Backlog
 from mainstem.ingest.settings import Settings
+from mainstem.ingest.subscriptions.sets import CTMS
+from mainstem.ingest.subscriptions.storage import activate
 from mainstem.ingest.worker import build
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.ingest.accounts import Account, accept, agree
+from mainstem.ingest.accounts.storage import Account, accept, agree
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.

@@ -12,10 +12,10 @@ from properties import BOUNDED
 from stripe_events import Json
 
 from mainstem.common.queue.inbox import insert
-from mainstem.ingest import inbox
-from mainstem.ingest.bare import _new_event
-from mainstem.ingest.payloads import PayloadSource
-from mainstem.ingest.providers.stripe_bare import read_bare
+from mainstem.ingest.doors.objects import _new_event
+from mainstem.ingest.inbox import replay
+from mainstem.ingest.pipeline.payloads import PayloadSource
+from mainstem.ingest.providers.stripe.bare_objects import read_bare
 
 
 async def record(ingest: Ingest, *objects: Json) -> None:
@@ -86,7 +86,7 @@ async def test_whoever_works_them_off_the_last_recorded_wins(
     if replays:
         rows = await ingest.rows("SELECT id FROM inbox.event")
         async with ingest.pool.transaction() as connection:
-            await inbox.replay(connection, [row["id"] for row in rows], ingest.clock.now())
+            await replay.replay(connection, [row["id"] for row in rows], ingest.clock.now())
         await worked_off(ingest, "again")
     assert await stored(ingest) == last_of([one for objects in arrivals for one in objects])
 

@@ -7,9 +7,9 @@ from entries import entry, payer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mainstem.ingest.rules.derive import Entry, Payer, derive
-from mainstem.ingest.rules.language import RuleSet
-from mainstem.ingest.rules.sets import CTMS, MAINSTEM
+from mainstem.ingest.subscriptions.derive import Entry, Payer, derive
+from mainstem.ingest.subscriptions.language import RuleSet
+from mainstem.ingest.subscriptions.sets import CTMS, MAINSTEM
 
 BOTH = pytest.mark.parametrize("rules", [CTMS, MAINSTEM], ids=lambda rules: rules.name)
 

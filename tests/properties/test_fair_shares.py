@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.ingest.fetches import FetchSource
-from mainstem.ingest.payloads import PayloadSource
-from mainstem.ingest.pipeline import Pipeline
+from mainstem.ingest.pipeline.fetches import FetchSource
+from mainstem.ingest.pipeline.payloads import PayloadSource
+from mainstem.ingest.pipeline.run import Pipeline
 from mainstem.ingest.providers.protocol import FetchError
 
 FINE, FAILS, HANGS = "fine", "fails", "hangs"

@@ -14,14 +14,14 @@ from ingest_bench import Ingest, empty, new_event
 from servers import Database
 from stripe_events import START
 
+from mainstem.common.database.locks import Class, _key, lock
 from mainstem.common.database.pool import Transactions, open_pool
 from mainstem.common.queue.inbox import insert
 from mainstem.common.queue.lease import Lease
-from mainstem.ingest.fetches import FetchSource
-from mainstem.ingest.inbox import claim
-from mainstem.ingest.locks import Class, _key, lock
+from mainstem.ingest.inbox.claims import claim
+from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.pipeline.fetches import FetchSource
 from mainstem.ingest.providers.protocol import Reader
-from mainstem.ingest.turns import Queue
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")

@@ -16,7 +16,7 @@ from properties import BOUNDED
 
 from mainstem.common.errors import BadRequestError
 from mainstem.common.queue.inbox import NewEvent
-from mainstem.ingest.record import open_recorder
+from mainstem.ingest.inbox.record import open_recorder
 
 TEXTS = ("event_id", "type", "object_type", "object_id", "api_version", "traceparent", "status")
 INDEXED = ("provider", "account", "event_id")

@@ -14,9 +14,9 @@ from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
 from mainstem.common.queue.lease import Lease
-from mainstem.ingest import inbox
-from mainstem.ingest.payloads import PayloadSource
-from mainstem.ingest.turns import Queue
+from mainstem.ingest.inbox import claims, replay
+from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.pipeline.payloads import PayloadSource
 
 End = tuple[Mapping[str, Any], Any, Any]
 
@@ -61,14 +61,14 @@ async def died(ingest: Ingest, limit: int) -> None:
     """Claim as a worker that is never heard of again; its lease has run out at once."""
     async with ingest.pool.transaction() as connection:
         queue = Queue("stripe", ["default"])
-        await inbox.claim(connection, Lease("dead", 0.0), queue, ingest.clock.now(), limit)
+        await claims.claim(connection, Lease("dead", 0.0), queue, ingest.clock.now(), limit)
 
 
 async def replayed(ingest: Ingest, every: int) -> None:
     """Have some of the events that are done worked off once more."""
     done = await ingest.rows("SELECT id FROM inbox.event WHERE status = 'done' ORDER BY id")
     async with ingest.pool.transaction() as connection:
-        await inbox.replay(connection, [row["id"] for row in done[::every]], ingest.clock.now())
+        await replay.replay(connection, [row["id"] for row in done[::every]], ingest.clock.now())
 
 
 STEPS = st.lists(

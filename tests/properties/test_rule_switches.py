@@ -14,12 +14,12 @@ from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
 from mainstem.common.database.pool import Connection, Pool
-from mainstem.ingest.payloads import PayloadSource
-from mainstem.ingest.rules.comparison import compare
-from mainstem.ingest.rules.language import RuleSet
-from mainstem.ingest.rules.sets import CTMS, MAINSTEM
-from mainstem.ingest.rules.storage import activate, find_active, understand
-from mainstem.ingest.rules.walk import Walk
+from mainstem.ingest.pipeline.payloads import PayloadSource
+from mainstem.ingest.subscriptions.language import RuleSet
+from mainstem.ingest.subscriptions.sets import CTMS, MAINSTEM
+from mainstem.ingest.subscriptions.storage import activate, find_active, understand
+from mainstem.ingest.upkeep.comparison import compare
+from mainstem.ingest.upkeep.walk import Walk
 
 THIRD = msgspec.structs.replace(CTMS, name="third", sub_count="subscriptions", latest="holds")
 RULES = (CTMS, MAINSTEM, THIRD)

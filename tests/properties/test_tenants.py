@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.ingest.accounts import Account
-from mainstem.ingest.fetches import FetchSource
-from mainstem.ingest.payloads import PayloadSource
-from mainstem.ingest.pipeline import Pipeline, Source
+from mainstem.ingest.accounts.storage import Account
+from mainstem.ingest.pipeline.fetches import FetchSource
+from mainstem.ingest.pipeline.payloads import PayloadSource
+from mainstem.ingest.pipeline.run import Pipeline, Source
 
 LIVE = Account("default", ("whsec",), None, "acct_platform", livemode=True)
 TEST = Account("sandbox", ("whsec",), None, "acct_sandbox", livemode=False)

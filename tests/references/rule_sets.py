@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 
 from tests.references.markdown import code, page, table
 
-from mainstem.ingest.rules.language import Conclusion, RuleSet
-from mainstem.ingest.rules.sets import SETS
+from mainstem.ingest.subscriptions.language import Conclusion, RuleSet
+from mainstem.ingest.subscriptions.sets import SETS
 
 HEADING = ("entry", "holds", "counts", "segment", "`re-`", "since, the first that is known", "reason")
 CHOICES = (

@@ -10,7 +10,7 @@ from tests.conformance.comparison import differs, first
 from tests.conformance.ctms.payloads import ENDPOINT
 from tests.conformance.verdict import Notes
 
-from mainstem.ingest.providers.stripe_bare import UNREADABLE, UNRECOGNIZED
+from mainstem.ingest.providers.stripe.bare_objects import UNREADABLE, UNRECOGNIZED
 
 Json = Any
 

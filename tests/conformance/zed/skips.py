@@ -27,7 +27,7 @@ from tests.conformance.zed.case import (
 
 from mainstem.billing import operations
 from mainstem.ingest.providers.protocol import PayloadError
-from mainstem.ingest.providers.stripe_rows import snapshot
+from mainstem.ingest.providers.stripe.rows import snapshot
 
 Json = Any
 

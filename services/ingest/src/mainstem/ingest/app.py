@@ -13,15 +13,15 @@ from mainstem.common.http.health import database_check, redis_check, require_sch
 from mainstem.common.http.identity import open_verifier
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.ingest import bare, endpoints
-from mainstem.ingest.accounts import introduce, stripe_accounts
-from mainstem.ingest.endpoints import State
-from mainstem.ingest.providers.stripe import PROVIDER
-from mainstem.ingest.record import open_recorder
+from mainstem.ingest.accounts.storage import introduce, stripe_accounts
+from mainstem.ingest.doors import objects, webhooks
+from mainstem.ingest.doors.webhooks import State
+from mainstem.ingest.inbox.record import open_recorder
+from mainstem.ingest.providers.stripe.reader import PROVIDER
 from mainstem.ingest.settings import Settings
 
 SERVICE = "ingest"
-ENDPOINTS = (*endpoints.ENDPOINTS, *bare.ENDPOINTS)
+ENDPOINTS = (*webhooks.ENDPOINTS, *objects.ENDPOINTS)
 
 
 def build(settings: Settings) -> Starlette:

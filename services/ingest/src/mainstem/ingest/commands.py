@@ -60,7 +60,7 @@ def list_events(
         after: the number (`id`) to go on after.
         limit: how many at most.
     """
-    from mainstem.ingest.inbox import list_events as listed  # noqa: PLC0415 -- see above
+    from mainstem.ingest.inbox.replay import list_events as listed  # noqa: PLC0415 -- see above
 
     for event in asyncio.run(_in_transaction(listed, status, after, limit)):
         _print(event)
@@ -76,7 +76,7 @@ def replay(ids: list[int]) -> None:
         ids: their numbers (`id`), as `list` shows them.
     """
     from mainstem.common.clock import open_clock  # noqa: PLC0415 -- see above
-    from mainstem.ingest.inbox import replay as replayed  # noqa: PLC0415 -- see above
+    from mainstem.ingest.inbox.replay import replay as replayed  # noqa: PLC0415 -- see above
 
     now = open_clock(Settings.from_environment().clock_file).now()
     taken = asyncio.run(_in_transaction(replayed, ids, now))
@@ -86,7 +86,7 @@ def replay(ids: list[int]) -> None:
 @accounts.command(name="list")
 def list_accounts() -> None:
     """List the providers' accounts, one a line as JSON, with what stops them in `problem`."""
-    from mainstem.ingest.accounts import list_accounts as listed  # noqa: PLC0415 -- see above
+    from mainstem.ingest.accounts.storage import list_accounts as listed  # noqa: PLC0415 -- see above
 
     for account in asyncio.run(_in_transaction(listed)):
         _print(account)
@@ -101,8 +101,8 @@ def accept(name: str, provider_id: str | None = None, /) -> None:
         provider_id: id at the provider that the account's key answers for from now on, such as `acct_…`;
             without it the recorded one stays.
     """
-    from mainstem.ingest.accounts import accept as accepted  # noqa: PLC0415 -- see above
-    from mainstem.ingest.providers.stripe import PROVIDER  # noqa: PLC0415 -- see above
+    from mainstem.ingest.accounts.storage import accept as accepted  # noqa: PLC0415 -- see above
+    from mainstem.ingest.providers.stripe.reader import PROVIDER  # noqa: PLC0415 -- see above
 
     _print(asyncio.run(_in_transaction(accepted, PROVIDER, name, provider_id)))
 
@@ -110,7 +110,7 @@ def accept(name: str, provider_id: str | None = None, /) -> None:
 @rules.command(name="list")
 def list_rules() -> None:
     """List the rule sets, one a line as JSON: name, digest, and since when one is active."""
-    from mainstem.ingest.rules.reports import list_sets  # noqa: PLC0415 -- see above
+    from mainstem.ingest.upkeep.reports import list_sets  # noqa: PLC0415 -- see above
 
     for described in asyncio.run(_in_transaction(list_sets)):
         _print(described)
@@ -127,7 +127,7 @@ def compare_rules(name: str) -> None:
     Args:
         name: name of the set, as `list` shows it.
     """
-    from mainstem.ingest.rules.reports import report_comparison  # noqa: PLC0415 -- see above
+    from mainstem.ingest.upkeep.reports import report_comparison  # noqa: PLC0415 -- see above
 
     asyncio.run(_with_database(report_comparison, name, _print))
 
@@ -144,7 +144,7 @@ def activate_rules(name: str) -> None:
         name: name of the set, as `list` shows it.
     """
     from mainstem.common.clock import open_clock  # noqa: PLC0415 -- see above
-    from mainstem.ingest.rules.reports import report_activation  # noqa: PLC0415 -- see above
+    from mainstem.ingest.upkeep.reports import report_activation  # noqa: PLC0415 -- see above
 
     clock = open_clock(Settings.from_environment().clock_file)
     asyncio.run(_with_database(report_activation, clock, name, _print))

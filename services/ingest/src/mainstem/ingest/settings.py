@@ -1,5 +1,6 @@
-"""What ingest is told by its environment."""
+"""Settings of ingest, from its environment."""
 
+import re
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
@@ -9,7 +10,18 @@ from pydantic import SecretStr
 
 from mainstem.common import owner
 from mainstem.common.settings import ServiceSettings, SettingsError, env
-from mainstem.ingest.tenants import ACCOUNT_ID, SIDE_NAMES, key_livemode
+
+ACCOUNT_ID = re.compile(r"acct_[A-Za-z0-9_]+", re.ASCII)
+"""An account's id at Stripe; a connected account has it for a name too."""
+LIVEMODES = {"sk_live_": True, "rk_live_": True, "sk_test_": False, "rk_test_": False}
+"""Sides by the beginning of a key. Source: https://docs.stripe.com/keys"""
+SIDE_NAMES = {True: "live", False: "test"}
+
+
+def key_livemode(api_key: str) -> bool | None:
+    """Return the side that a key opens, None if the key does not show it."""
+    return LIVEMODES.get(api_key[:8])
+
 
 DEFAULT_ACCOUNT = "default"
 ACCOUNT_KEYS = {"api_key", "livemode", "provider_id", "webhook_secrets"}

@@ -15,18 +15,18 @@ from mainstem.common.owner import rule
 from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.ingest.accounts import Account, Mode, agree, stripe_accounts
-from mainstem.ingest.backlog import Backlog
-from mainstem.ingest.commit import Commit
-from mainstem.ingest.fetches import FetchSource, batch_size
-from mainstem.ingest.owners import Owners
-from mainstem.ingest.payloads import PayloadSource
-from mainstem.ingest.pipeline import LEASE_SECONDS, Pipeline, Source, Terms
-from mainstem.ingest.providers.stripe import PROVIDER, open_readers
-from mainstem.ingest.rules.sets import SETS
-from mainstem.ingest.rules.storage import initialise
-from mainstem.ingest.rules.walk import Walk
+from mainstem.ingest.accounts.storage import Account, Mode, agree, stripe_accounts
+from mainstem.ingest.inbox.backlog import Backlog
+from mainstem.ingest.pipeline.commit import Commit
+from mainstem.ingest.pipeline.fetches import FetchSource, batch_size
+from mainstem.ingest.pipeline.payloads import PayloadSource
+from mainstem.ingest.pipeline.run import LEASE_SECONDS, Pipeline, Source, Terms
+from mainstem.ingest.providers.stripe.reader import PROVIDER, open_readers
 from mainstem.ingest.settings import Settings
+from mainstem.ingest.subscriptions.owners import Owners
+from mainstem.ingest.subscriptions.sets import SETS
+from mainstem.ingest.subscriptions.storage import initialise
+from mainstem.ingest.upkeep.walk import Walk
 
 SERVICE = "ingest"
 STOP_SECONDS = 10.0

@@ -1,8 +1,9 @@
-"""What a provider's file offers to the pipeline, and the shapes that travel between them."""
+"""Provider protocol: the shapes that travel between a provider's room and the pipeline."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any, NamedTuple, Protocol
 
 from mainstem.common.errors import BadRequestError, MainstemError
@@ -127,3 +128,54 @@ class Reader(Protocol):
     def connected(self, account_id: str) -> "Reader":
         """Return a reader of a connected account, with the same key and the same connections."""
         ...
+
+
+class Cause(StrEnum):
+    """Reason for which an object counts as deleted, if it does."""
+
+    DELETED = "deleted"
+    """The provider shows it as deleted."""
+    MISSING = "missing"
+    """The provider says that the account has no such object."""
+    EVENT = "event"
+    """A signed event says so."""
+    BARE = "bare"
+    """An object that came without an event says so."""
+
+
+EMBEDDED_RANK = -1
+"""A copy inside another object is older than the object's own events of that second."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A copy of an object for the mirror, to be written if it is newer than the one there."""
+
+    account: str
+    version: Version
+    snapshot: Snapshot
+    cause: Cause = Cause.DELETED
+
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        """Which object it is a copy of."""
+        return (self.snapshot.table, self.account, self.snapshot.id)
+
+    def embedded(self) -> Iterable["Change"]:
+        """Yield the copies of other objects that came inside."""
+        version = self.version._replace(rank=EMBEDDED_RANK)
+        for snapshot in self.snapshot.embedded:
+            yield Change(self.account, version, snapshot)
+
+
+@dataclass(frozen=True, slots=True)
+class Revision:
+    """One version of an object for the history; the bytes are those of the event, or else `body`."""
+
+    account: str
+    object_type: str
+    object_id: str
+    valid_from: datetime
+    content_hash: bytes
+    event: int | None
+    body: bytes | None

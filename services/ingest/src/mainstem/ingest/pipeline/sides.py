@@ -1,0 +1,40 @@
+"""Sides of events: an event of the live side never reaches an account of the test side, nor the reverse.
+
+Live endpoints of Connect receive test events too. https://docs.stripe.com/connect/webhooks
+"""
+
+from collections.abc import Callable, Sequence
+
+from mainstem.common.telemetry import metrics
+from mainstem.ingest.inbox.claims import Event, Failure
+from mainstem.ingest.settings import SIDE_NAMES
+
+REASON = (
+    "a {} event at an account of the {} side: nothing was fetched or mirrored; send such events to an account"
+    " of their own side, or correct the account's key or `livemode`, then replay"
+)
+
+refused = metrics.meter().create_counter(
+    "mainstem_events_of_other_side",
+    description="Events laid aside because their account is of the other side.",
+)
+
+
+def split_by_side(
+    events: Sequence[Event], side_of: Callable[[Event], bool | None]
+) -> tuple[list[Event], list[Failure]]:
+    """Return the events that may be read, and a final failure for each event of the other side.
+
+    An event whose side is unknown may be read, as may each event of an account whose side is unknown.
+    """
+    sided = [(event, side_of(event)) for event in events]
+    failures = [
+        Failure(
+            event, REASON.format(SIDE_NAMES[event.livemode], SIDE_NAMES[side]), is_own=True, is_final=True
+        )
+        for event, side in sided
+        if event.livemode is not None and side is not None and event.livemode is not side
+    ]
+    refused.add(len(failures))
+    own = {failure.event.id for failure in failures}
+    return [event for event in events if event.id not in own], failures
