@@ -26,7 +26,7 @@ up *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
 # What starts and ends processes, or lets faults rage, is tested with the machine to itself.
-alone := "tests/gateway/test_ending.py tests/gateway/test_hanging_doors.py tests/sandbox tests/chaos tests/attacks"
+alone := "tests/gateway/proxy/test_ending.py tests/gateway/proxy/test_hanging_doors.py tests/sandbox tests/chaos tests/attacks"
 
 # Run every check: format, lint, types, floors, tests, docs (--all: whole suites that else run a part in turn; other arguments are pytest's).
 [group("check")]

@@ -24,8 +24,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from mainstem.common.database.pool import open_pool
-from mainstem.gateway import clients
-from mainstem.gateway.hashes import hash_secret
+from mainstem.gateway.clients import storage as clients
+from mainstem.gateway.clients.secrets import hash_secret
 from mainstem.sandbox.servers.ports import LOOPBACK
 
 A_SECOND = 50

@@ -11,7 +11,7 @@ from ingest_bench import empty, open_ingest
 from operating import SIGNALS, cancel
 from servers import Database, databases
 
-from mainstem.billing.shop import Shop
+from mainstem.billing.assembly import Shop
 from mainstem.sandbox.servers.postgres import Postgres
 
 

@@ -9,7 +9,7 @@ import pytest
 from billing_world import BillingWorld
 from serving import serving
 
-from mainstem.billing.operations import STOP_CANCELLATION
+from mainstem.billing.operations.perform import STOP_CANCELLATION
 from mainstem.billing.worker import build
 from mainstem.common.errors import UnavailableError
 from mainstem.sandbox.stand_ins.faults import Kind

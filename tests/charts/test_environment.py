@@ -24,7 +24,7 @@ from mainstem.common.settings import ServiceSettings
 from mainstem.common.telemetry import setup as telemetry
 from mainstem.gateway.app import read_routes
 from mainstem.gateway.settings import Settings as GatewaySettings
-from mainstem.sync import deliver
+from mainstem.sync.delivery import deliver
 
 SECRETS = {
     "DATABASE_URL": "postgresql://login:password@postgres.example.com:5432/mainstem",

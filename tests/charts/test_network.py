@@ -8,7 +8,7 @@ import pytest
 from tests.charts.charts import SERVICES, Manifest, matrix, of_kind, render
 
 from mainstem.common.http import app as web
-from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH
+from mainstem.gateway.routes.table import JWKS_PATH, TOKEN_PATH
 from mainstem.gateway.settings import ROUTES_FILE
 
 CASES = [(service, name) for service in SERVICES for name in matrix(service)]

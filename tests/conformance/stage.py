@@ -17,9 +17,9 @@ from tests.conformance.ctms import statements
 from tests.conformance.ctms.records import Counts, Line, Log, read_metrics
 from tests.conformance.deliveries import Deliveries
 
-from mainstem.gateway.clients import add as add_client
-from mainstem.gateway.hashes import hash_secret
-from mainstem.gateway.routes import SCOPES
+from mainstem.gateway.clients.secrets import hash_secret
+from mainstem.gateway.clients.storage import add as add_client
+from mainstem.gateway.routes.table import SCOPES
 from mainstem.sandbox.stack.assembly import CLIENT
 from mainstem.sandbox.stack.folder import Stack
 from mainstem.sandbox.stack.launcher import Launcher

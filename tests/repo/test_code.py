@@ -19,13 +19,13 @@ MAY_ASK_POSTGRES_THE_TIME = {
     "libs/common/src/mainstem/common/queue/outbox.py": "leases of entries",
     "libs/sandbox/src/mainstem/sandbox/demo/stops.py": "how long a stop took on the machine",
     "libs/sandbox/src/mainstem/sandbox/world/settled.py": "whether a lease still holds",
-    "services/billing/src/mainstem/billing/queue.py": "leases of operations",
-    "services/billing/src/mainstem/billing/reservations.py": "leases of reservations",
+    "services/billing/src/mainstem/billing/operations/storage.py": "leases of operations",
+    "services/billing/src/mainstem/billing/checkout/storage.py": "leases of reservations",
     "services/ingest/src/mainstem/ingest/pipeline/fetches.py": "`as_of`, read just before a fetch",
     "services/ingest/src/mainstem/ingest/inbox/turns.py": "leases of events, which are passed over",
     "services/ingest/src/mainstem/ingest/inbox/claims.py": "leases of events",
-    "services/sync/src/mainstem/sync/deliveries.py": "leases of deliveries",
-    "services/sync/src/mainstem/sync/slots.py": "leases of slots",
+    "services/sync/src/mainstem/sync/delivery/storage.py": "leases of deliveries",
+    "services/sync/src/mainstem/sync/delivery/slots.py": "leases of slots",
 }
 """Files whose statements may, and what for."""
 
@@ -39,7 +39,7 @@ ONLY_IMPORTERS = {
     ),
     "pyreqwest": ("libs/common/src/mainstem/common/http/transport.py",),
     "stripe": (
-        "services/billing/src/mainstem/billing/stripe.py",
+        "services/billing/src/mainstem/billing/stripe/client.py",
         "services/ingest/src/mainstem/ingest/providers/stripe/",
     ),
 }

@@ -33,7 +33,7 @@ SIDEWAYS = [
 ]
 """Imports between distributions that none may have."""
 FORBIDDEN = [
-    ("mainstem.sync.profile", "mainstem.common.database.pool"),
+    ("mainstem.sync.profiles.profile", "mainstem.common.database.pool"),
     ("mainstem.ingest.subscriptions.derive", "asyncpg"),
 ]
 """Imports that no rule may have."""

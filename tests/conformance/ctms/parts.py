@@ -12,8 +12,8 @@ from tests.conformance.ctms.case import Case, Step
 from tests.conformance.ctms.requests import table_of
 
 from mainstem.common.errors import NotFoundError
-from mainstem.gateway.routes import RESERVED, MethodNotAllowedError, RouteTable, parse
-from mainstem.sync.bodies import BODIES, NewNewsletter
+from mainstem.gateway.routes.table import RESERVED, MethodNotAllowedError, RouteTable, parse
+from mainstem.sync.contacts.bodies import BODIES, NewNewsletter
 from mainstem.sync.settings import Settings
 
 Json = Any

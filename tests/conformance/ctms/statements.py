@@ -10,7 +10,7 @@ from uuid import UUID
 
 import asyncpg
 
-from mainstem.gateway.directory import BELIEVED_SECONDS
+from mainstem.gateway.clients.directory import BELIEVED_SECONDS
 
 Match = re.Match[str]
 

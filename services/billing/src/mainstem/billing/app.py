@@ -6,10 +6,10 @@ from functools import partial
 
 from starlette.applications import Starlette
 
+from mainstem.billing.assembly import open_shop
 from mainstem.billing.endpoints import ENDPOINTS
 from mainstem.billing.endpoints.state import State
 from mainstem.billing.settings import Settings
-from mainstem.billing.shop import open_shop
 from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
 from mainstem.common.http.app import build_app

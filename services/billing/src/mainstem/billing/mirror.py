@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from mainstem.billing.accounts import PROVIDER_ACCOUNT
-from mainstem.billing.debts import Bill
-from mainstem.billing.policies import is_cancelable
+from mainstem.billing.accounts.storage import PROVIDER_ACCOUNT
+from mainstem.billing.policies.debts import Bill
+from mainstem.billing.policies.statuses import is_cancelable
 from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
 

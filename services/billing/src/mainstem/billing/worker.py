@@ -6,9 +6,10 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.billing import operations, sweep
+from mainstem.billing.assembly import Shop, open_shop
+from mainstem.billing.checkout import sweep
+from mainstem.billing.operations import perform
 from mainstem.billing.settings import Settings
-from mainstem.billing.shop import Shop, open_shop
 from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import open_pool
 from mainstem.common.http.app import State, build_app
@@ -47,6 +48,6 @@ def _drains(shop: Shop | None) -> list[Drain]:
     if shop is None:
         return []
     return [
-        Drain("operations", shop.operations.work, operations.LIMIT),
+        Drain("operations", shop.operations.work, perform.LIMIT),
         Drain("reservations", shop.sweep.work, sweep.LIMIT),
     ]

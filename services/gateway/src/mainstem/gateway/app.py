@@ -12,17 +12,17 @@ from mainstem.common.http.app import build_app
 from mainstem.common.http.health import database_check, require_schema
 from mainstem.common.settings import SettingsError
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.gateway.authentication import Authentication
-from mainstem.gateway.callers import Callers
-from mainstem.gateway.directory import Directory
+from mainstem.gateway.clients.directory import Directory
+from mainstem.gateway.clients.secrets import Comparison
 from mainstem.gateway.endpoints import ENDPOINTS, State, forward
-from mainstem.gateway.hashes import Comparison
-from mainstem.gateway.identities import Identities
-from mainstem.gateway.keyring import KeyRing
+from mainstem.gateway.keys.ring import KeyRing
 from mainstem.gateway.proxy.forward import open_proxy
-from mainstem.gateway.routes import RouteTable, parse
+from mainstem.gateway.routes.table import RouteTable, parse
 from mainstem.gateway.settings import Settings
-from mainstem.gateway.tokens import Issuer
+from mainstem.gateway.tokens.access import Issuer
+from mainstem.gateway.tokens.authentication import Authentication
+from mainstem.gateway.tokens.callers import Callers
+from mainstem.gateway.tokens.identities import Identities
 
 SERVICE = "gateway"
 

@@ -12,10 +12,12 @@ from cyclopts import App, Parameter
 from mainstem.common.database.pool import DATABASE_ERRORS, Connection, open_pool
 from mainstem.common.errors import BadRequestError, UnavailableError
 from mainstem.common.migrations import version
-from mainstem.gateway import clients, keys, roles
-from mainstem.gateway.clients import ApiClient
-from mainstem.gateway.keys import SigningKey
-from mainstem.gateway.roles import Role
+from mainstem.gateway.clients import roles
+from mainstem.gateway.clients import storage as clients
+from mainstem.gateway.clients.roles import Role
+from mainstem.gateway.clients.storage import ApiClient
+from mainstem.gateway.keys import storage as keys
+from mainstem.gateway.keys.storage import SigningKey
 from mainstem.gateway.settings import KeySettings, Settings, StoreSettings
 
 app = App(name="gateway", help="Who may call: tokens, routes, proxy.")
@@ -71,7 +73,7 @@ def add_client(
         rotate: if it exists, rotate its secret, give it this email, these scopes and roles, and enable it.
         as_json: print the credentials as JSON.
     """
-    from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
+    from mainstem.gateway.clients.secrets import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
 
     client_id, scopes, secret = clients.client_id_of(name), roles.known_scopes(scope), new_secret()
     if not scope and not role:
@@ -99,7 +101,7 @@ def rotate_client(
         now: end every other secret at once.
         as_json: print the credentials as JSON.
     """
-    from mainstem.gateway.hashes import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
+    from mainstem.gateway.clients.secrets import hash_secret, new_secret  # noqa: PLC0415 -- `serve` and `list` need none
 
     client_id, secret = clients.client_id_of(name), new_secret()
     at, secret_hash = datetime.now(UTC), hash_secret(secret)

@@ -8,14 +8,14 @@ from starlette.types import Receive, Scope, Send
 from mainstem.common.errors import BadRequestError, ForbiddenError, TooManyRequestsError
 from mainstem.common.http import app as web
 from mainstem.common.http.endpoint import Endpoint
-from mainstem.gateway.callers import Callers
-from mainstem.gateway.credentials import FORM, CredentialsError, GrantError, parse_form
-from mainstem.gateway.identities import Identities
-from mainstem.gateway.keyring import KeyRing
+from mainstem.gateway.keys.ring import KeyRing
 from mainstem.gateway.proxy.forward import Proxy
 from mainstem.gateway.proxy.headers import read_host
-from mainstem.gateway.routes import JWKS_PATH, TOKEN_PATH, RouteTable
-from mainstem.gateway.tokens import Issuer, ScopeError
+from mainstem.gateway.routes.table import JWKS_PATH, TOKEN_PATH, RouteTable
+from mainstem.gateway.tokens.access import Issuer, ScopeError
+from mainstem.gateway.tokens.callers import Callers
+from mainstem.gateway.tokens.credentials import FORM, CredentialsError, GrantError, parse_form
+from mainstem.gateway.tokens.identities import Identities
 
 FORM_LIMIT_BYTES = 16 * 1024
 

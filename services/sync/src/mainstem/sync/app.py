@@ -14,8 +14,7 @@ from mainstem.common.http.health import database_check, redis_check, require_sch
 from mainstem.common.http.identity import open_verifier
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.sync.endpoints import ENDPOINTS
-from mainstem.sync.endpoints.contacts import State
+from mainstem.sync.contacts.endpoints import ENDPOINTS, State
 from mainstem.sync.settings import Settings
 
 SERVICE = "sync"

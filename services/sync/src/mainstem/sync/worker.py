@@ -15,13 +15,14 @@ from mainstem.common.http.health import database_check, drain_checks, redis_chec
 from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.sync import relay
-from mainstem.sync.deliver import AHEAD, MARGIN_SECONDS, Deliverer, open_deliverer
-from mainstem.sync.pause import pausable
-from mainstem.sync.platforms import acoustic
-from mainstem.sync.relay import Relay
+from mainstem.sync.delivery import relay
+from mainstem.sync.delivery.deliver import AHEAD, MARGIN_SECONDS, Deliverer, open_deliverer
+from mainstem.sync.delivery.pause import pausable
+from mainstem.sync.delivery.relay import Relay
+from mainstem.sync.delivery.slots import Limit, open_slots
+from mainstem.sync.platforms.acoustic import platform as acoustic
+from mainstem.sync.platforms.acoustic import tokens
 from mainstem.sync.settings import Settings
-from mainstem.sync.slots import Limit, open_slots
 
 SERVICE = "sync"
 RELAY = "relay"
@@ -83,7 +84,7 @@ async def open_acoustic(
         owner: this worker, in leases.
         look: called when a delivery is due again as soon as it is settled.
     """
-    account = acoustic.Account(
+    account = tokens.Account(
         client_id=settings.acoustic_client_id,
         client_secret=settings.acoustic_client_secret.get_secret_value(),
         refresh_token=settings.acoustic_refresh_token.get_secret_value(),

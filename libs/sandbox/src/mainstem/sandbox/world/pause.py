@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 class Pause:
-    """The pausing side; `mainstem.sync.pause` is the side that is paused."""
+    """The pausing side; `mainstem.sync.delivery.pause` is the side that is paused."""
 
     def __init__(self, file: Path) -> None:
         self._descriptor = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)

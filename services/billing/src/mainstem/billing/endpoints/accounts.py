@@ -7,8 +7,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
-from mainstem.billing import accounts
-from mainstem.billing.accounts import Account
+from mainstem.billing.accounts import storage as accounts
+from mainstem.billing.accounts.storage import Account
 from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Owner, Registration, owner_of
 from mainstem.billing.endpoints.state import State
 from mainstem.common.database.pool import Pool

@@ -17,7 +17,7 @@ from pydantic import (
     model_validator,
 )
 
-from mainstem.billing.portal import Intent
+from mainstem.billing.portal.sessions import Intent
 from mainstem.common.errors import FieldError, InvalidError
 from mainstem.common.http.values import Address, Decimal, Name, Number, of_kind, printable
 from mainstem.common.owner import Link, normalise

@@ -5,10 +5,10 @@ import re
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from mainstem.billing.arrivals import Arrival
-from mainstem.billing.arrivals import State as Stage
+from mainstem.billing.checkout.page import HEADERS, render
+from mainstem.billing.checkout.returns import Arrival
+from mainstem.billing.checkout.returns import State as Stage
 from mainstem.billing.endpoints.state import TIMEOUT_SECONDS, State, shop_of
-from mainstem.billing.pages import HEADERS, render
 from mainstem.billing.settings import RETURN_PATH
 from mainstem.common.errors import NotSupportedError
 from mainstem.common.http.endpoint import Endpoint

@@ -1,7 +1,7 @@
 """What the endpoints need, and how they ask for what may not be configured."""
 
+from mainstem.billing.assembly import Shop
 from mainstem.billing.settings import Settings
-from mainstem.billing.shop import Shop
 from mainstem.common.clock import Clock
 from mainstem.common.database.pool import Pool
 from mainstem.common.errors import NotSupportedError

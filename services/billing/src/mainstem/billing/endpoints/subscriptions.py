@@ -8,13 +8,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mainstem.billing import mirror
-from mainstem.billing.accounts import Account
+from mainstem.billing.accounts.storage import Account
+from mainstem.billing.assembly import Shop
 from mainstem.billing.endpoints.accounts import get
 from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Management, OwnerQuery, Purchase, owner_of
 from mainstem.billing.endpoints.state import TIMEOUT_SECONDS, State, shop_of
 from mainstem.billing.mirror import Subscription
-from mainstem.billing.portal import Visit
-from mainstem.billing.refusals import (
+from mainstem.billing.portal.sessions import Visit
+from mainstem.billing.settings import Settings, is_web, origin_of
+from mainstem.billing.stripe.refusals import (
     ArchivedPriceError,
     CurrencyError,
     EndedError,
@@ -22,8 +24,6 @@ from mainstem.billing.refusals import (
     RefusedError,
     ScheduledError,
 )
-from mainstem.billing.settings import Settings, is_web, origin_of
-from mainstem.billing.shop import Shop
 from mainstem.common.errors import (
     BadGatewayError,
     ConflictError,

@@ -26,7 +26,7 @@ from mainstem.gateway.proxy.client import (
     UpstreamTimeoutError,
 )
 from mainstem.gateway.proxy.watch import Clock, Watch
-from mainstem.gateway.routes import Route
+from mainstem.gateway.routes.table import Route
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 """Methods that may be sent again when a pooled connection turns out to be closed."""

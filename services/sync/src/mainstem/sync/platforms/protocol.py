@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from mainstem.sync.difference import Row, Tables
-from mainstem.sync.profile import Profile
+from mainstem.sync.platforms.difference import Row, Tables
+from mainstem.sync.profiles.profile import Profile
 
 
 class SendError(Exception):

@@ -1,0 +1,97 @@
+"""Holds on deliveries: renewal of long ones, claims of suspect ones, confirmation of unknown ones."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import RETRY_SECONDS, Lease, affected
+from mainstem.common.telemetry import spans
+from mainstem.sync.delivery import storage as deliveries
+from mainstem.sync.delivery.storage import FOR_LONGER, HELD, SUSPICIOUS_CLAIMS, UNHELD, Answer, Claimed
+
+CONFIRM_AFTER = timedelta(seconds=60)
+"""How long after a delivery whose fate was unknown the contact is sent once more. World time."""
+
+SUSPECT_SECONDS = 1.0
+BUSY_SUSPECT_SECONDS = 30.0
+"""How often to look for a delivery that may end its worker; with a backlog, that reads all of it."""
+SUSPECT_WAIT_SECONDS = 10.0
+"""How long to wait for the other deliveries' end before it."""
+
+RENEW = f"UPDATE contact.delivery SET {FOR_LONGER} WHERE {HELD}"  # noqa: S608 -- a constant
+
+HAS_SUSPECT = f"""
+SELECT EXISTS (
+  SELECT FROM contact.delivery
+  WHERE platform = $1 AND wanted > sent AND due_at <= $2
+    AND {UNHELD}
+    AND claims - failures >= {SUSPICIOUS_CLAIMS}
+)
+"""  # noqa: S608 -- a constant
+
+# Due later from the claim on: a delivery that ends its worker is not claimed at once by the next one.
+PUT_OFF = f"""
+UPDATE contact.delivery
+SET due_at = $4::timestamptz + interval '1 second'
+  * ($5::integer[])[least(claims - failures - {SUSPICIOUS_CLAIMS}, cardinality($5::integer[]))]
+WHERE {HELD}
+"""  # noqa: S608 -- constants
+
+
+class HoldLostError(Exception):
+    """The delivery is no longer ours, or will not be for long enough: nothing more may be sent."""
+
+
+@dataclass
+class Attempt:
+    """One delivery under way: until when it is surely held (machine time), and what was answered so far."""
+
+    claimed: Claimed
+    held_until: float
+    started_at: int
+    """When it was claimed, as spans count: in nanoseconds."""
+    answers: list[Answer] = field(default_factory=list)
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """Remarks on shaping the contact, for the log."""
+
+    def answer(self, request: str, outcome: str, error: str | None, seconds: float, now: datetime) -> None:
+        """Keep how a request ended."""
+        self.answers.append(
+            Answer(
+                request=request,
+                outcome=outcome,
+                error=error,
+                duration_ms=round(seconds * 1_000),
+                recorded_at=now,
+                traceparent=spans.traceparent(),
+            )
+        )
+
+
+async def renew(connection: Connection, claimed: Claimed) -> bool:
+    """Hold a delivery for the whole of its lease from now on; return False if it is no longer held."""
+    status = await connection.execute(RENEW, *claimed.key, claimed.lease.duration)
+    return affected(status) == 1
+
+
+async def has_suspect(connection: Connection, platform: str, now: datetime) -> bool:
+    """Return whether a delivery is due whose claims came to nothing again and again."""
+    return bool(await connection.fetchval(HAS_SUSPECT, platform, now))
+
+
+async def claim_suspect(connection: Connection, platform: str, lease: Lease, now: datetime) -> list[Claimed]:
+    """Take one delivery whose claims came to nothing again and again; each time it waits longer."""
+    claimed = await deliveries.claim(connection, platform, lease, now, 1, is_suspect=True)
+    for one in claimed:
+        await connection.execute(PUT_OFF, *one.key, now, [int(seconds) for seconds in RETRY_SECONDS])
+    return claimed
+
+
+def confirmation(claimed: Claimed, now: datetime) -> datetime | None:
+    """Return when a delivery that arrives now must be confirmed, or None if it need not be."""
+    if claimed.is_unknown:
+        return now + CONFIRM_AFTER
+    is_early = claimed.confirm_at is not None and claimed.confirm_at > now
+    return claimed.confirm_at if is_early else None

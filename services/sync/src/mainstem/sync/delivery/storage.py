@@ -1,0 +1,299 @@
+"""Storage of deliveries: marks, claims and settling; what each platform answered. No ORM: this is hot.
+
+A row is due while `wanted > sent`. The claim returns `wanted` before anything is loaded; success sets `sent`
+to that value: a mark that arrives in between leaves the row due.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from mainstem.common.database.pool import Connection
+from mainstem.common.queue.lease import IN_ORDER, Lease, affected, retry_delay
+from mainstem.sync.platforms.difference import Base
+
+MOST_TRACES = 16
+"""How many marks' traces a delivery keeps: the oldest ones, and the latest."""
+
+SUSPICIOUS_CLAIMS = 3
+"""How many claims without an outcome make a delivery run alone: it may be what ends its workers."""
+
+MARK = f"""
+INSERT INTO contact.delivery AS delivery (contact_id, platform, wanted, due_at, wanted_at, traceparents)
+SELECT contact_id, platform, 1, $4, $4, array_remove(ARRAY[traceparent], NULL)
+FROM unnest($1::uuid[], $2::varchar[]) AS marked (contact_id, traceparent)
+CROSS JOIN unnest($3::varchar[]) AS platform
+ORDER BY contact_id, platform
+ON CONFLICT (contact_id, platform) DO UPDATE SET
+  wanted = delivery.wanted + 1,
+  due_at = CASE WHEN delivery.failures > 0 OR delivery.claims >= {SUSPICIOUS_CLAIMS} THEN delivery.due_at
+                WHEN delivery.wanted > delivery.sent THEN least(delivery.due_at, excluded.due_at)
+                ELSE excluded.due_at END,
+  wanted_at = CASE WHEN delivery.wanted > delivery.sent THEN delivery.wanted_at ELSE excluded.wanted_at END,
+  traceparents = CASE WHEN delivery.wanted > delivery.sent
+                      THEN delivery.traceparents[:$5] || excluded.traceparents
+                      ELSE excluded.traceparents END
+"""  # noqa: S608 -- a constant of this module
+
+# A token that is still there tells of a holder who never settled: what it sent is not known.
+_CLAIM = """
+UPDATE contact.delivery
+SET lease_owner = $1, lease_token = $2, lease_expires_at = clock_timestamp() + $3, claims = claims + 1,
+    is_unknown = is_unknown OR lease_token IS NOT NULL
+WHERE platform = $4 AND contact_id = ANY(ARRAY(
+  SELECT contact_id FROM contact.delivery
+  WHERE platform = $4 AND wanted > sent AND due_at <= $5
+    AND (lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())
+    AND claims - failures {condition} {claims}
+  ORDER BY failures, due_at
+  LIMIT $6
+  FOR UPDATE SKIP LOCKED
+))
+RETURNING delivery.contact_id, delivery.platform, delivery.wanted, delivery.base::text,
+          delivery.is_unknown, delivery.confirm_at, delivery.failures, delivery.traceparents
+"""
+CLAIM = _CLAIM.format(condition="<", claims=SUSPICIOUS_CLAIMS)
+CLAIM_SUSPECT = _CLAIM.format(condition=">=", claims=SUSPICIOUS_CLAIMS)
+
+UNHELD = "(lease_expires_at IS NULL OR lease_expires_at < clock_timestamp())"
+FOR_LONGER = "lease_expires_at = clock_timestamp() + $4"
+HELD = "contact_id = $1 AND platform = $2 AND lease_token = $3"
+FREE = "lease_owner = NULL, lease_token = NULL, lease_expires_at = NULL"
+
+GIVEN = (
+    "unnest($1::uuid[], $2::varchar[], $3::uuid[], {columns}) AS given (contact_id, platform, token, {names})"
+)
+IN_TURN = """taken AS MATERIALIZED (
+  SELECT contact_id, platform FROM contact.delivery
+  WHERE contact_id = ANY($1::uuid[]) AND platform = ANY($2::varchar[])
+  ORDER BY contact_id, platform FOR UPDATE
+)"""
+"""Takes the rows in the order in which marks take them: two who take several never wait in a circle."""
+
+HELD_BY_GIVEN = """delivery.contact_id = ANY($1::uuid[]) AND delivery.contact_id = taken.contact_id
+    AND delivery.platform = taken.platform AND delivery.contact_id = given.contact_id
+    AND delivery.platform = given.platform AND delivery.lease_token = given.token"""
+
+INTEND = f"""
+WITH {IN_TURN}
+UPDATE contact.delivery AS delivery
+SET base = given.base, lease_expires_at = clock_timestamp() + given.lease
+FROM taken, {GIVEN.format(columns="$4::jsonb[], $5::interval[]", names="base, lease")}
+WHERE {HELD_BY_GIVEN}
+RETURNING given.contact_id, given.platform, given.token
+"""  # noqa: S608 -- constants of this module
+
+SUCCEED = f"""
+WITH {IN_TURN}, answer AS (
+  INSERT INTO contact.delivery_log
+    (recorded_at, contact_id, platform, request, outcome, error, duration_ms, traceparent)
+  SELECT * FROM unnest($9::timestamptz[], $10::uuid[], $11::varchar[], $12::varchar[], $13::varchar[],
+                       $14::varchar[], $15::integer[], $16::varchar[])
+)
+UPDATE contact.delivery AS delivery
+SET sent = given.wanted, base = given.base, sent_at = $8, claims = 0, failures = 0, last_error = NULL,
+    is_unknown = false,
+    confirm_at = given.confirm_at,
+    wanted = delivery.wanted
+      + CASE WHEN delivery.wanted = given.wanted AND given.confirm_at IS NOT NULL THEN 1 ELSE 0 END,
+    due_at = CASE WHEN delivery.wanted = given.wanted THEN coalesce(given.confirm_at, due_at)
+                  ELSE least(due_at, $8) END,
+    traceparents = CASE WHEN delivery.wanted = given.wanted THEN traceparents
+                        ELSE coalesce(nullif(traceparents[given.traces + 1:], '{{}}'),
+                                      traceparents[cardinality(traceparents):]) END,
+    {FREE}
+FROM taken, {
+    GIVEN.format(
+        columns="$4::bigint[], $5::jsonb[], $6::timestamptz[], $7::integer[]",
+        names="wanted, base, confirm_at, traces",
+    )
+}
+WHERE {HELD_BY_GIVEN}
+RETURNING given.contact_id, given.platform, given.token, delivery.wanted > sent AND due_at <= $8 AS is_due
+"""  # noqa: S608 -- constants of this module
+
+FAIL = f"""
+UPDATE contact.delivery
+SET failures = failures + 1, due_at = $4, last_error = $5, is_unknown = is_unknown OR $6, {FREE}
+WHERE {HELD}
+"""  # noqa: S608 -- constants of this module
+
+GIVE_BACK = f"UPDATE contact.delivery SET claims = claims - 1, {FREE} WHERE {HELD}"  # noqa: S608 -- constants of this module
+
+RECORD = """
+INSERT INTO contact.delivery_log
+  (recorded_at, contact_id, platform, request, outcome, error, duration_ms, traceparent)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+"""
+LOGGED = 8
+"""How many columns of the log are written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """A delivery that this worker holds. `wanted` is what it settles, whatever is marked meanwhile."""
+
+    contact_id: UUID
+    platform: str
+    wanted: int
+    base: Base
+    is_unknown: bool
+    confirm_at: datetime | None
+    failures: int
+    traceparents: Sequence[str]
+    lease: Lease
+
+    @property
+    def key(self) -> tuple[UUID, str, UUID]:
+        """What a statement must match to touch the row only while it is held."""
+        return (self.contact_id, self.platform, self.lease.token)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How one request ended: `success`, `failure` or `unknown`. The error quotes nobody's data."""
+
+    request: str
+    outcome: str
+    error: str | None
+    duration_ms: int
+    recorded_at: datetime
+    traceparent: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """What is about to be sent: `base` is what the platform may hold from then on."""
+
+    claimed: Claimed
+    base: Base
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A delivery that arrived: `base` is what the platform holds, `answers` what it said.
+
+    `confirm_at` is when the contact goes once more, if it must.
+    """
+
+    claimed: Claimed
+    base: Base
+    confirm_at: datetime | None
+    answers: Sequence[Answer]
+
+
+async def mark(
+    connection: Connection,
+    traceparents: Mapping[UUID, str | None],
+    platforms: Sequence[str],
+    now: datetime,
+) -> None:
+    """Want these contacts, each with its trace, delivered to every platform; in the commit that says why.
+
+    A live row is due at once, one that waits for its retry goes on waiting. The row keeps the traces of
+    all marks that the next delivery serves. Rows are taken in order of their key, so that two who mark
+    never wait for each other in a circle.
+    """
+    columns = (list(traceparents), list(traceparents.values()), list(platforms))
+    await connection.execute(MARK, *columns, now, MOST_TRACES - 1)
+
+
+async def claim(
+    connection: Connection,
+    platform: str,
+    lease: Lease,
+    now: datetime,
+    limit: int,
+    *,
+    is_suspect: bool = False,
+) -> list[Claimed]:
+    """Take up to `limit` deliveries that are due, suspect ones or others; return live ones first."""
+    await connection.execute(IN_ORDER)
+    statement = CLAIM_SUSPECT if is_suspect else CLAIM
+    rows = await connection.fetch(statement, lease.owner, lease.token, lease.duration, platform, now, limit)
+    claimed = [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
+    return sorted(claimed, key=lambda one: one.failures)
+
+
+async def intend(connection: Connection, intents: Sequence[Intent]) -> list[bool]:
+    """Write down, before anything is sent, what the platform may hold from now on; renew the leases.
+
+    One statement. Return which of them are held: for another one nothing may be sent.
+    """
+    bases = [json.dumps(one.base) for one in intents]
+    leases = [one.claimed.lease.duration for one in intents]
+    rows = await connection.fetch(INTEND, *_keys(intents), bases, leases)
+    # By the token, too: one that lost its hold may stand beside the one that has it now.
+    held = {_key(row) for row in rows}
+    return [one.claimed.key in held for one in intents]
+
+
+async def succeed(connection: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[bool | None]:
+    """Settle deliveries that arrived and keep what was answered; return which are due again at once.
+
+    One statement. A delivery is due again if it was marked meanwhile. None stands for one that is no longer
+    held: of that nothing was written but the answers. After an outcome that was unknown, the row stays
+    wanted until a minute has passed: a request that was lost on its way may still arrive and overwrite what
+    was sent since.
+    """
+    claimed = [one.claimed for one in arrivals]
+    values = (
+        [one.wanted for one in claimed],
+        [json.dumps(one.base) for one in arrivals],
+        [one.confirm_at for one in arrivals],
+        [len(one.traceparents) for one in claimed],
+    )
+    answers = [_logged(one.claimed, answer) for one in arrivals for answer in one.answers]
+    columns = zip(*answers, strict=True) if answers else [()] * LOGGED
+    rows = await connection.fetch(SUCCEED, *_keys(arrivals), *values, now, *(list(one) for one in columns))
+    due = {_key(row): row["is_due"] for row in rows}
+    return [due.get(one.key) for one in claimed]
+
+
+def _key(row: asyncpg.Record) -> tuple[UUID, str, UUID]:
+    return (row["contact_id"], row["platform"], row["token"])
+
+
+def _keys(given: Sequence[Intent | Arrival]) -> tuple[list[Any], ...]:
+    keys = [one.claimed.key for one in given]
+    return tuple([key[number] for key in keys] for number in range(3))
+
+
+async def fail(
+    connection: Connection, claimed: Claimed, error: str, now: datetime, *, is_unknown: bool
+) -> bool:
+    """Settle a delivery that failed: it waits for its retry. Return False if it is no longer held."""
+    due_at = now + retry_delay(claimed.failures + 1)
+    status = await connection.execute(FAIL, *claimed.key, due_at, error, is_unknown)
+    return affected(status) == 1
+
+
+async def give_back(connection: Connection, claimed: Claimed) -> None:
+    """Let go of a delivery without having sent anything; it stays due."""
+    await connection.execute(GIVE_BACK, *claimed.key)
+
+
+async def record(connection: Connection, claimed: Claimed, answers: Iterable[Answer]) -> None:
+    """Keep what the platform answered to each request."""
+    rows = [_logged(claimed, one) for one in answers]
+    if rows:
+        await connection.executemany(RECORD, rows)
+
+
+def _logged(claimed: Claimed, answer: Answer) -> tuple[Any, ...]:
+    """Return an answer as a row of the log, in the order of its columns."""
+    return (
+        answer.recorded_at,
+        claimed.contact_id,
+        claimed.platform,
+        answer.request,
+        answer.outcome,
+        answer.error,
+        answer.duration_ms,
+        answer.traceparent,
+    )

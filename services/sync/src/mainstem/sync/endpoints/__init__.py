@@ -1,5 +1,0 @@
-"""Sync's endpoints."""
-
-from mainstem.sync.endpoints import contacts
-
-ENDPOINTS = contacts.ENDPOINTS
