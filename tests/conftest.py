@@ -3,7 +3,7 @@
 import signal
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 pytest_plugins = ("servers",)
 
@@ -14,6 +14,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 # How long an example takes, or hypothesis needs to think of it, is the machine's doing: on a busy one neither
 # is a failure. What is fast enough is for `bench/` to say.
 settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "first-failure",
+    parent=settings.get_profile("ours"),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target],
+    report_multiple_bugs=False,
+)
 settings.load_profile("ours")
 
 SERVERS = {"postgres", "valkey"}

@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-from tests.mutations.__main__ import Mutation, load
+from tests.mutations.__main__ import choose
+from tests.mutations.entries import Mutation, load, part_of
 from tree import ROOT, list_sources, name_of, parse
 
 LIST = load()
@@ -47,3 +48,27 @@ def test_the_rules_name_every_mutation_and_tests_that_exist() -> None:
     text = RULES.read_text()
     assert [mutation.name for mutation in LIST if f"`{mutation.name}`" not in text] == []
     assert [test for test in TEST.findall(text) if not is_there(test)] == []
+
+
+@pytest.mark.parametrize("parts", [1, 2, 7, len(LIST), len(LIST) + 1])
+def test_parts_are_even_and_together_the_list_in_its_order(parts: int) -> None:
+    lists = [part_of(LIST, number, parts) for number in range(1, parts + 1)]
+    assert [mutation for part in lists for mutation in part] == LIST
+    sizes = {len(part) for part in lists}
+    assert max(sizes) - min(sizes) <= 1
+
+
+def test_part_on_the_command_line_chooses_its_mutations() -> None:
+    assert choose(["--part", "2/3", "--jobs", "1"]) == (part_of(LIST, 2, 3), 1)
+    names = [mutation.name for mutation in LIST[:4]]
+    assert choose([*names, "--part", "1/2"])[0] == LIST[:2]
+
+
+@pytest.mark.parametrize("part", ["0/3", "4/3", "1/0", "1", "a/b", "-1/3", f"1/{len(LIST) + 1}"])
+def test_part_that_is_none_is_refused_on_the_command_line(
+    part: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        choose([f"--part={part}"])
+    assert ended.value.code == 2
+    assert "part" in capsys.readouterr().err

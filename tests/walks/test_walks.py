@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.mutations.__main__ import Copy
+from tests.mutations.copies import Copy
 
 Step = dict[str, Any]
 

@@ -226,3 +226,12 @@ def test_a_folder_that_others_may_change_is_not_trusted(folder: Path) -> None:
 
 async def test_log_quotes_no_row_that_violates_a_constraint(server: Postgres) -> None:
     assert await ask(server.url(), "show log_error_verbosity") == "terse"
+
+
+async def test_attached_server_is_reached_by_an_object_that_did_not_start_it(
+    server: Postgres, home: Path
+) -> None:
+    attached = Postgres(home, port=server.port)
+    attached.attach()
+    assert attached.superuser_url() == server.superuser_url()
+    assert await ask(attached.url(), "select 7") == 7

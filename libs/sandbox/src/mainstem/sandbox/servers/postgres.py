@@ -35,6 +35,8 @@ from mainstem.sandbox.servers.roles import ensure_owner
 SUPERUSER = "postgres"
 OWNER = "mainstem"
 """The role that owns the database `mainstem`; it may make roles and databases, but is no superuser."""
+DISPOSABLE = {"fsync": "off", "full_page_writes": "off", "autovacuum": "off"}
+"""Settings of a test's server: its data need not survive a power cut."""
 
 _SETTINGS = {
     "listen_addresses": LOOPBACK,
@@ -115,6 +117,10 @@ class Postgres:
         except DATABASE_ERRORS as error:
             # It can be ended again as soon as it is ready.
             raise ServerError(f"postgres started, but does not answer: {type(error).__name__}") from error
+
+    def attach(self) -> None:
+        """Take the passwords of a server that another process started on this folder and port."""
+        self._passwords = json.loads((self._folder / "passwords.json").read_text())
 
     async def stop(self, *, timeout_seconds: float = 2.0) -> None:
         """Stop fast: open transactions are rolled back. Safe to repeat."""
