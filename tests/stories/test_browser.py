@@ -1,4 +1,4 @@
-"""The first story in a browser: somebody buys, comes back, opens the portal, and cancels."""
+"""First story in a browser: a person buys, comes back, opens the portal, and cancels."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ class Scene:
     window: Window
 
     async def send_to_checkout(self, owner: Owner) -> None:
-        """Have the application send somebody else there."""
+        """Open the checkout that the application starts for another owner."""
         await self.actors.caller.register(owner, "somebody@example.com")
         await self.window.open(await self.actors.caller.buy(owner))
 
@@ -67,39 +67,39 @@ async def test_a_person_buys_returns_and_cancels_and_everybody_agrees_at_each_st
 
     await window.open(person.checkouts[0])
     assert await window.read_heading() == "Subscribe to Mainstem Demo"
-    await window.click("pay-declined")
-    assert (window.status, await window.read_notice()) == (402, "Your card was declined.")
+    assert await window.click("pay-declined") == 402
+    assert await window.read_notice() == "Your card was declined."
     assert await scene.find_misses(story.expect_one_checkout) == []
 
     await window.type("name", "Demo Person")
     await window.click("pay")
-    person.arrival = await window.read_url()
+    person.arrival = window.url
     assert person.arrival.startswith(f"{scene.stack.gateway}/billing/return?session_id=cs_")
     await window.wait_for_notice(story.ACTIVE)
     assert await scene.find_misses(story.expect_active) == []
 
     await window.open(await actors.caller.manage(OWNER, "manage_subscription", redirect_to=person.arrival))
     bought = person.subscription
-    assert await window.find_text(f"status-{bought}") == "active"
+    assert await window.read_text(f"status-{bought}") == "active"
     await window.click(f"cancel-{bought}")
     await window.click("confirm-cancel")
-    assert await window.find_text(f"resume-{bought}") == "Do not cancel"
+    assert await window.read_text(f"resume-{bought}") == "Do not cancel"
     assert await scene.find_misses(story.expect_cancelling_everywhere) == []
     await window.click("return")
-    assert (await window.read_url(), await window.read_notice()) == (person.arrival, story.ACTIVE)
+    assert (window.url, await window.read_notice()) == (person.arrival, story.ACTIVE)
 
     await story.let_a_month_pass(actors, person)
     assert await scene.find_misses(story.expect_canceled) == []
     await window.open(person.arrival)
     assert await window.read_notice() == story.OVER
     await window.open(await actors.caller.manage(OWNER, "manage_subscription"))
-    assert await window.find_text("no-subscriptions") == "There is none."
+    assert await window.read_text("no-subscriptions") == "There is none."
 
 
 async def test_the_page_to_come_back_to_tells_by_itself_of_a_payment_that_comes_later(scene: Scene) -> None:
     owner = {"kind": "fxa_id", "value": "who-pays-later"}
     await scene.send_to_checkout(owner)
-    checkout = await scene.window.read_url()
+    checkout = scene.window.url
     await scene.window.click("pay-later")
     await scene.window.wait_for_notice(PENDING)
     assert (await scene.find_bought(owner))["status"] == "incomplete"
@@ -125,8 +125,8 @@ async def test_a_person_takes_a_cancellation_back_and_pays_by_another_card(scene
     assert (await scene.find_bought(owner))["cancel_at"] is None
 
     await window.click("update-payment-method")
-    await window.click("save-declined")
-    assert (window.status, await window.read_notice()) == (402, "Your card was declined.")
+    assert await window.click("save-declined") == 402
+    assert await window.read_notice() == "Your card was declined."
     await window.type("card-number", "5555555555554444")
     await window.click("save-card")
-    assert await window.find_text("payment-method") == "mastercard ending in 4444"
+    assert await window.read_text("payment-method") == "mastercard ending in 4444"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import tiny_stack
-from pids import all_end
+from pids import all_end, list_descendants
 
 from mainstem.sandbox.servers.process import list_children, wait_until
 from mainstem.sandbox.stack.folder import Stack
@@ -53,11 +53,6 @@ async def test_no_launcher_outlives_who_started_it(folder: Path, number: signal.
     os.kill(parent.pid, number)
     assert await all_end([parent.pid, *pids])
     parent.wait()
-
-
-def list_descendants(pid: int) -> list[int]:
-    children = list_children(pid)
-    return [*children, *(found for child in children for found in list_descendants(child))]
 
 
 def start_by_just(run: Path) -> "subprocess.Popen[bytes]":
