@@ -67,7 +67,7 @@ async def measure(base: str, rounds: int, seconds: float, connections: int) -> b
 @asynccontextmanager
 async def started(stage: Stage, name: str, tree: Path, upstream: str) -> AsyncIterator[Gateway]:
     """Run a tree's gateway on a database that the tree itself migrated, and give it a client."""
-    environment = await prepare(stage, name, tree, "gateway")
+    environment = (await prepare(stage, name, tree)).environment("gateway")
     command = ("gateway", "clients", "add", "bench", "--email", "bench@example.com", "--json")
     told = json.loads(await output_of(environment, *command, "--scope", "contacts:read"))
     upstreams = {f"MAINSTEM_UPSTREAM_{name.upper()}": upstream for name in ("ingest", "sync", "billing")}

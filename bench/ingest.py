@@ -51,7 +51,7 @@ async def measure(base: str | None, rounds: int, seconds: float, connections: in
     """Run everything and print it; return whether the goals were reached."""
     measured: dict[str, list[Measured]] = {name: [] for name in APPS}
     async with open_stage() as stage, AsyncExitStack() as running:
-        earlier = await prepare(stage, "base", check_out(base, stage.folder / "base"), "ingest")
+        earlier = await prepare(stage, "base", check_out(base, stage.folder / "base"))
         programs = {
             name: await running.enter_async_context(
                 stage.running(
@@ -59,7 +59,7 @@ async def measure(base: str | None, rounds: int, seconds: float, connections: in
                     command,
                     "ingest",
                     STRIPE_WEBHOOK_SECRETS=SECRET,
-                    **(earlier if name == "base" else {}),
+                    **(earlier.environment("ingest") if name == "base" else {}),
                 )
             )
             for name, command in APPS.items()

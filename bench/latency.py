@@ -1,5 +1,6 @@
 """`./just bench latency`: from an event's delivery to the platform, at a steady pace, in both modes.
 
+With `--base` the same is measured for an earlier commit first, mode by mode, each on a stage of its own.
 Events come one by one, each about another contact than the last ones; the platform answers after 10 ms,
 and Stripe, where it is asked, at once.
 """
@@ -24,11 +25,12 @@ from bodies import MONTH, SECRET, START, Change, event, signature, subscription
 from mirrored import mirror_subscriptions
 from report import Figures, Goal, progress, tell
 from rich.progress import Progress
-from stage import Program, Stage, connected, costs, mainstem, open_stage, run, serving
+from stage import Program, connected, costs, mainstem, open_stage, run, serving
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from trees import ROOT, Prepared, add_base, check_out, prepare
 
 from mainstem.common.database.pool import Connection
 from mainstem.sandbox.servers.ports import LOOPBACK
@@ -119,40 +121,45 @@ class Sent:
     at: float
 
 
-async def measure(modes: list[str], a_second: int, seconds: int) -> bool:
+async def measure(modes: list[str], a_second: int, seconds: int, base: str | None) -> bool:
     """Run everything and print it; return whether the goals were reached."""
     rows, figures = [], Figures()
     with progress() as shown:
-        for mode in modes:
-            row, found = await once(mode, a_second, seconds, shown)
+        for mode, revision in itertools.product(modes, [None] if base is None else [base, None]):
+            row, found = await once(mode, a_second, seconds, revision, shown)
             rows.append(row)
             figures |= found
     return tell("latency", f"Event to platform at {a_second} events/s", rows, figures, GOALS)
 
 
-async def once(mode: str, a_second: int, seconds: int, shown: Progress) -> tuple[dict[str, object], Figures]:
-    """Run one mode on a stage of its own."""
-    bar = shown.add_task(f"{mode} mode: starting", total=CONTACTS + a_second * seconds)
+async def once(
+    mode: str, a_second: int, seconds: int, revision: str | None, shown: Progress
+) -> tuple[dict[str, object], Figures]:
+    """Run one mode on a stage of its own, by the tree as it is or as it was at a revision."""
+    title = mode if revision is None else f"{mode}, as it was"
+    bar = shown.add_task(f"{title}: starting", total=CONTACTS + a_second * seconds)
     outside = Outside()
     async with open_stage() as stage, serving(outside.app()) as base, AsyncExitStack() as running:
-        async with connected(stage.postgres.superuser_url("mainstem")) as connection:
-            contacts = await prepare(connection)
-        programs = await start(stage, mode, base, running)
+        tree = ROOT if revision is None else check_out(revision, stage.folder / "base")
+        prepared = await prepare(stage, "latency", tree)
+        async with connected(prepared.superuser_url) as connection:
+            contacts = await fill(connection)
+        programs = await start(prepared, mode, base, running)
         sender = Sender(programs["ingest"], outside, a_second)
-        shown.update(bar, description=f"{mode} mode: first event of each contact")
+        shown.update(bar, description=f"{title}: first event of each contact")
         async for _ in sender.send(CONTACTS):
             shown.advance(bar)
         await asyncio.sleep(QUIET_SECONDS)
         sender.sent.clear()
-        shown.update(bar, description=f"{mode} mode: measuring")
+        shown.update(bar, description=f"{title}: measuring")
         with costs(programs, stage) as spent:
             async for _ in sender.send(a_second * seconds):
                 shown.advance(bar)
             await asyncio.sleep(QUIET_SECONDS)
-    return evaluate(mode, sender.sent, outside, contacts, spent)
+    return evaluate(title, sender.sent, outside, contacts, spent)
 
 
-async def prepare(connection: Connection) -> dict[int, uuid.UUID]:
+async def fill(connection: Connection) -> dict[int, uuid.UUID]:
     """Mirror a subscription for each contact, and return the contacts by its number."""
     await mirror_subscriptions(connection, CONTACTS)
     for statement in CONTACTS_MADE.split(";\n"):
@@ -160,7 +167,7 @@ async def prepare(connection: Connection) -> dict[int, uuid.UUID]:
     return {row["n"]: row["contact_id"] for row in await connection.fetch(NUMBERS, CONTACTS)}
 
 
-async def start(stage: Stage, mode: str, base: str, running: AsyncExitStack) -> dict[str, Program]:
+async def start(prepared: Prepared, mode: str, base: str, running: AsyncExitStack) -> dict[str, Program]:
     """Start door, worker and sync's worker."""
     told = {
         "MAINSTEM_PROFILE": "sandbox",
@@ -179,12 +186,13 @@ async def start(stage: Stage, mode: str, base: str, running: AsyncExitStack) -> 
     if mode == "fetch":
         told["STRIPE_API_KEY"] = "sk_test_bench"
     commands = {"ingest": "serve", "ingest-worker": "work", "sync-worker": "work"}
-    return {
-        name: await running.enter_async_context(
-            stage.running(name, mainstem(service := name.partition("-")[0], command), service, **told)
-        )
-        for name, command in commands.items()
-    }
+    programs = {}
+    for name, command in commands.items():
+        service = name.partition("-")[0]
+        environment = told | prepared.environment(service)
+        program = prepared.stage.running(name, mainstem(service, command), service, **environment)
+        programs[name] = await running.enter_async_context(program)
+    return programs
 
 
 class Sender:
@@ -243,7 +251,7 @@ class Sender:
 
 
 def evaluate(
-    mode: str, sent: list[Sent], outside: Outside, contacts: dict[int, uuid.UUID], spent: dict[str, float]
+    title: str, sent: list[Sent], outside: Outside, contacts: dict[int, uuid.UUID], spent: dict[str, float]
 ) -> tuple[dict[str, object], Figures]:
     """Match what was heard of each contact with what was sent, in order: at most one hearing an event."""
     by_number: dict[int, list[float]] = defaultdict(list)
@@ -258,20 +266,21 @@ def evaluate(
     marks = statistics.quantiles(delays, n=100)
     lost = len(sent) - len(delays)
     row: dict[str, object] = {
-        "mode": mode,
+        "mode": title,
         "events": len(sent),
         "p50 ms": marks[49],
         "p95 ms": marks[94],
         "p99 ms": marks[98],
         "longest": max(delays),
         "unheard": lost,
-        **{f"CPU ms {name}": spent[name] / len(sent) * 1_000 for name in spent if name != "wall"},
+        **{f"CPU ms {one}": spent[one] / len(sent) * 1_000 for one in spent if one != "wall"},
     }
+    name = re.sub(r"\W+", "_", title)
     figures: Figures = {
-        f"{mode}_p50_ms": round(marks[49], 1),
-        f"{mode}_p95_ms": round(marks[94], 1),
-        f"{mode}_p99_ms": round(marks[98], 1),
-        f"{mode}_lost": lost,
+        f"{name}_p50_ms": round(marks[49], 1),
+        f"{name}_p95_ms": round(marks[94], 1),
+        f"{name}_p99_ms": round(marks[98], 1),
+        f"{name}_lost": lost,
     }
     return row, figures
 
@@ -286,5 +295,6 @@ if __name__ == "__main__":
     parser.add_argument("--modes", default=",".join(MODES))
     parser.add_argument("--rate", type=int, default=A_SECOND, help="events a second")
     parser.add_argument("--seconds", type=int, default=SECONDS)
+    add_base(parser)
     given = parser.parse_args()
-    run(measure(given.modes.split(","), given.rate, given.seconds))
+    run(measure(given.modes.split(","), given.rate, given.seconds, given.base))

@@ -5,6 +5,7 @@ import asyncio
 import os
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from stage import PASSWORD, Stage, connected
@@ -19,17 +20,12 @@ GUARD = "libs/common/src/mainstem/common/http/connections/guard.py"
 
 def add_base(parser: argparse.ArgumentParser) -> None:
     """Add `--base`: the commit to compare with."""
-    parser.add_argument(
-        "--base",
-        type=str,
-        default=None,
-        help="commit to compare with; else the one before guarded connections",
-    )
+    parser.add_argument("--base", default=None, help="commit to compare with, in the same run")
 
 
 def find_base() -> str:
-    """Return the commit before the one that guards connections."""
-    command = ["git", "log", "--diff-filter=A", "--format=%H", "--", GUARD]
+    """Return the commit before the one that guards connections, wherever its file stands now."""
+    command = ["git", "log", "--follow", "--diff-filter=A", "--format=%H", "--", GUARD]
     commits = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split()
     if not commits:
         sys.exit("no commit brought the guard: name one with --base")
@@ -49,15 +45,38 @@ def check_out(revision: str | None, folder: Path) -> Path:
     return folder
 
 
-async def prepare(stage: Stage, name: str, tree: Path, service: str) -> dict[str, str]:
-    """Make a database by a tree's migrations, and return the environment of a service of that tree."""
+@dataclass(frozen=True)
+class Prepared:
+    """A tree with a database that its own migrations made."""
+
+    stage: Stage
+    name: str
+    tree: Path
+
+    @property
+    def superuser_url(self) -> str:
+        """The superuser's DSN of the database."""
+        return self.stage.postgres.superuser_url(self.name)
+
+    def environment(self, service: str) -> dict[str, str]:
+        """Return the environment by which a service runs from the tree's sources on the database."""
+        login = f"{login_of(service)}:{PASSWORD}"
+        url = f"postgresql://{login}@{LOOPBACK}:{self.stage.postgres.port}/{self.name}"
+        return {**sources_of(self.tree), "DATABASE_URL": url}
+
+
+async def prepare(stage: Stage, name: str, tree: Path) -> Prepared:
+    """Make a database by a tree's migrations."""
     async with connected(stage.postgres.superuser_url()) as connection:
         await connection.execute(f"CREATE DATABASE {name} OWNER mainstem")
-    sources = ("libs/common/src", f"services/{service}/src")
-    environment = {"PYTHONPATH": os.pathsep.join(str(tree / source) for source in sources)}
-    await output_of({**environment, "DATABASE_URL": stage.postgres.url(name)}, "database", "upgrade")
-    login = f"{login_of(service)}:{PASSWORD}"
-    return {**environment, "DATABASE_URL": f"postgresql://{login}@{LOOPBACK}:{stage.postgres.port}/{name}"}
+    environment = {**sources_of(tree), "DATABASE_URL": stage.postgres.url(name)}
+    await output_of(environment, "database", "upgrade")
+    return Prepared(stage, name, tree)
+
+
+def sources_of(tree: Path) -> dict[str, str]:
+    """Return the variable by which Python imports a tree's packages before those that are installed."""
+    return {"PYTHONPATH": os.pathsep.join(map(str, sorted(tree.glob("*/*/src"))))}
 
 
 async def output_of(told: dict[str, str], *words: str) -> bytes:

@@ -2,6 +2,7 @@
 
 Nine of ten events change a subscription that is mirrored, one brings a new one. A worker's speed is taken
 between its first and its last batch, so that neither its start nor the benchmark's own work counts.
+With `--base` a worker of an earlier commit takes its turns beside them, on a database of its own.
 """
 
 import argparse
@@ -9,16 +10,18 @@ import asyncio
 import random
 import statistics
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 
 from bodies import MONTH, START, Change, event
 from mirrored import mirror_subscriptions
 from report import Figures, Goal, progress, tell
 from stage import Program, Stage, connected, costs, mainstem, open_stage, run
+from trees import ROOT, Prepared, add_base, check_out, prepare
 
 from mainstem.common.database.pool import Connection
 
@@ -31,6 +34,10 @@ HEAD_START = timedelta(seconds=2)
 """How long after their storing events fall due, so that the storing itself is not measured."""
 PATIENCE_SECONDS = 300
 SEED = 5
+
+ONE, TWO, BASE = "one", "two", "one, as it was"
+FIGURES = {ONE: "per_second", TWO: "two_per_second", BASE: "base_per_second"}
+RATIOS = {TWO: "two_to_one", BASE: "own_to_base"}
 
 GOALS = (
     Goal("per_second_100000", least=1_500),
@@ -79,40 +86,67 @@ class Measured:
     memory_mib: float
 
 
-async def measure(sizes: Sequence[int], events: int, runs: int) -> bool:
+@dataclass(frozen=True)
+class Side:
+    """A tree whose worker is measured, on its own database."""
+
+    prepared: Prepared
+    connection: Connection
+    mirror: Mirror
+
+
+@asynccontextmanager
+async def open_side(stage: Stage, name: str, tree: Path) -> AsyncIterator[Side]:
+    """Prepare a tree's database, still empty."""
+    prepared = await prepare(stage, name, tree)
+    async with connected(prepared.superuser_url) as connection:
+        yield Side(prepared, connection, Mirror(random.Random(SEED)))
+
+
+async def measure(sizes: Sequence[int], events: int, runs: int, base: str | None) -> bool:
     """Run everything and print it; return whether the goals were reached."""
-    found: dict[tuple[int, int], list[Measured]] = {}
-    mirror = Mirror(random.Random(SEED))
-    async with open_stage() as stage, connected(stage.postgres.superuser_url("mainstem")) as connection:
+    found: dict[tuple[int, str], list[Measured]] = {}
+    async with open_stage() as stage, AsyncExitStack() as opened:
+        own = await opened.enter_async_context(open_side(stage, "own", ROOT))
+        turns = {ONE: (own, 1), TWO: (own, 2)}
+        if base is not None:
+            earlier = open_side(stage, "base", check_out(base, stage.folder / "base"))
+            turns[BASE] = (await opened.enter_async_context(earlier), 1)
         with progress() as shown:
-            bar = shown.add_task("", total=len(sizes) * (1 + 2 * runs))
+            bar = shown.add_task("", total=len(sizes) * (1 + len(turns) * runs))
             for size in sizes:
                 shown.update(bar, description=f"mirroring {size:,} subscriptions")
-                await mirror_subscriptions(connection, size, further=runs * 4 * events // NEW_IN)
-                mirror.mirrored, mirror.new = size, 0
+                for side in {id(side): side for side, _ in turns.values()}.values():
+                    further = runs * 4 * events // NEW_IN
+                    await mirror_subscriptions(side.connection, size, further=further)
+                    side.mirror.mirrored, side.mirror.new = size, 0
                 shown.advance(bar)
-                # One and two workers take turns, so that what else runs here weighs on both.
-                for turn in range(2 * runs):
-                    workers = 1 + turn % 2
-                    shown.update(bar, description=f"{size:,} mirrored, {workers} worker(s)")
-                    one = await once(stage, connection, mirror, events * workers, workers)
-                    found.setdefault((size, workers), []).append(one)
+                # All take turns, so that what else runs here weighs on each.
+                for title, (side, workers) in list(turns.items()) * runs:
+                    shown.update(bar, description=f"{size:,} mirrored, {title}")
+                    found.setdefault((size, title), []).append(await once(side, events * workers, workers))
                     shown.advance(bar)
     return report(found)
 
 
-async def once(stage: Stage, connection: Connection, mirror: Mirror, events: int, workers: int) -> Measured:
+async def once(side: Side, events: int, workers: int) -> Measured:
     """Have so many workers take so many events, and return how that went."""
+    connection, stage = side.connection, side.prepared.stage
     async with AsyncExitStack() as running:
         programs = {
             f"worker-{number}": await running.enter_async_context(
-                stage.running(f"worker-{number}", mainstem("ingest", "work"), "ingest")
+                stage.running(
+                    f"worker-{number}",
+                    mainstem("ingest", "work"),
+                    "ingest",
+                    **side.prepared.environment("ingest"),
+                )
             )
             for number in range(workers)
         }
         await connection.execute("TRUNCATE inbox.event, outbox.entry")
         await connection.execute("CHECKPOINT")
-        await store(connection, mirror.changes(events))
+        await store(connection, side.mirror.changes(events))
         with costs(programs, stage) as spent:
             await until_done(connection, events)
         return await evaluate(connection, programs, spent, events)
@@ -179,34 +213,37 @@ async def evaluate(
     )
 
 
-def report(found: dict[tuple[int, int], list[Measured]]) -> bool:
+def report(found: dict[tuple[int, str], list[Measured]]) -> bool:
     """Print the best of the runs, and what an event cost in the median one."""
     best = {key: max(one.per_second for one in runs) for key, runs in found.items()}
     rows = [
         {
             "mirrored": size,
-            "workers": workers,
-            "events/s, best": best[size, workers],
+            "workers": title,
+            "events/s, best": best[size, title],
             "lowest": min(one.per_second for one in runs),
             "CPU µs/event worker": statistics.median(one.worker_us for one in runs),
             "Postgres": statistics.median(one.postgres_us for one in runs),
             "MiB": max(one.memory_mib for one in runs),
         }
-        for (size, workers), runs in found.items()
+        for (size, title), runs in found.items()
     ]
     figures: Figures = {
         "memory_mib": round(max(one.memory_mib for runs in found.values() for one in runs), 1)
     }
-    for (size, workers), speed in best.items():
-        name = "per_second" if workers == 1 else "two_per_second"
-        figures[f"{name}_{size}"] = round(speed)
-        if workers == 1:
-            runs = found[size, 1]
-            figures[f"worker_us_{size}"] = round(statistics.median(one.worker_us for one in runs))
-            figures[f"postgres_us_{size}"] = round(statistics.median(one.postgres_us for one in runs))
-            figures[f"two_to_one_{size}"] = round(best[size, 2] / speed, 2)
-    if (100_000, 1) in best and (1_000_000, 1) in best:
-        figures["slower_at_1000000"] = round(best[100_000, 1] / best[1_000_000, 1], 2)
+    for (size, title), speed in best.items():
+        figures[f"{FIGURES[title]}_{size}"] = round(speed)
+        if title != ONE:
+            figures[f"{RATIOS[title]}_{size}"] = round(
+                speed / best[size, ONE] if title == TWO else best[size, ONE] / speed, 2
+            )
+        else:
+            figures[f"worker_us_{size}"] = round(statistics.median(one.worker_us for one in found[size, ONE]))
+            figures[f"postgres_us_{size}"] = round(
+                statistics.median(one.postgres_us for one in found[size, ONE])
+            )
+    if (100_000, ONE) in best and (1_000_000, ONE) in best:
+        figures["slower_at_1000000"] = round(best[100_000, ONE] / best[1_000_000, ONE], 2)
     return tell("worker", "Events taken by ingest's worker, payload mode", rows, figures, GOALS)
 
 
@@ -215,6 +252,7 @@ if __name__ == "__main__":
     parser.add_argument("--rows", default=",".join(map(str, ROWS)), help="how many are mirrored before")
     parser.add_argument("--events", type=int, default=EVENTS, help="events a worker and run")
     parser.add_argument("--runs", type=int, default=RUNS)
+    add_base(parser)
     given = parser.parse_args()
     wanted = [int(size) for size in given.rows.split(",")]
-    run(measure(wanted, given.events, given.runs))
+    run(measure(wanted, given.events, given.runs, given.base))
