@@ -1,4 +1,4 @@
-"""The gateway's HTTP process, put together."""
+"""Composition root of the gateway's HTTP process: its state, its endpoints, its proxy."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,23 +8,33 @@ from functools import partial
 from starlette.applications import Starlette
 
 from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
+from mainstem.common.http import app as web
 from mainstem.common.http.app import build_app
 from mainstem.common.http.health import database_check, require_schema
 from mainstem.common.settings import SettingsError
 from mainstem.common.telemetry import setup as telemetry
 from mainstem.gateway.clients.directory import Directory
 from mainstem.gateway.clients.secrets import Comparison
-from mainstem.gateway.endpoints import ENDPOINTS, State, forward
+from mainstem.gateway.keys import endpoints as keys
+from mainstem.gateway.keys.endpoints import KeyState
 from mainstem.gateway.keys.ring import KeyRing
+from mainstem.gateway.proxy.endpoints import ProxyState, forward
 from mainstem.gateway.proxy.forward import open_proxy
 from mainstem.gateway.routes.table import RouteTable, parse
 from mainstem.gateway.settings import Settings
+from mainstem.gateway.tokens import endpoints as tokens
 from mainstem.gateway.tokens.access import Issuer
 from mainstem.gateway.tokens.authentication import Authentication
 from mainstem.gateway.tokens.callers import Callers
+from mainstem.gateway.tokens.endpoints import TokenState
 from mainstem.gateway.tokens.identities import Identities
 
 SERVICE = "gateway"
+ENDPOINTS = (*tokens.ENDPOINTS, *keys.ENDPOINTS)
+
+
+class GatewayState(web.State, TokenState, KeyState, ProxyState):
+    """Request state of the gateway: what its rooms' endpoints read."""
 
 
 def build(settings: Settings) -> Starlette:
@@ -52,7 +62,7 @@ def read_routes(settings: Settings) -> RouteTable:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> AsyncIterator[GatewayState]:
     """Open what the endpoints need, and close it at the end."""
     upstreams = {name: url for name, url in settings.upstreams.items() if url is not None}
     async with (
