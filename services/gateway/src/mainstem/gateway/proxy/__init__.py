@@ -1,5 +1,7 @@
-"""Proxy: forwards a request by its rule over pooled HTTP/1.1 connections, and streams the answer back.
+"""Proxy: forwards a request by its route over pooled HTTP/1.1 connections, and streams the answer back.
 
-The room owns the upstream connections, their circuit breakers and the framing of every forwarded message.
-It writes no table. `app` opens it, and `endpoints` calls `forward.Proxy`; nothing else may import it.
+Owns the upstream connections, their circuit breakers, the framing of every forwarded message, and the
+endpoint that authorises a request before it is forwarded.
+Writes no table.
+Imported by `app` alone.
 """
