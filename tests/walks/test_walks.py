@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = ROOT / "docs" / "how-to"
 MIGRATIONS = ROOT / "libs/common/src/mainstem/common/migrations/versions"
 WALKS = tomllib.loads(Path(__file__).with_name("walks.toml").read_text(encoding="utf-8"))["walk"]
-BLOCK = re.compile(r"^```(?:python|toml)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(?:python|toml|ini)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 SECONDS = 120.0
 RUFF = Path(sys.executable).with_name("ruff")
 

@@ -1,4 +1,4 @@
-"""Sync's HTTP process, put together."""
+"""Composition root of sync's HTTP process: its state and its endpoints."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -9,15 +9,22 @@ from starlette.applications import Starlette
 from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import REQUEST_SECONDS
 from mainstem.common.database.sessions import open_database
+from mainstem.common.http import app as web
 from mainstem.common.http.app import build_app
 from mainstem.common.http.health import database_check, redis_check, require_schema
 from mainstem.common.http.identity import open_verifier
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.sync.contacts.endpoints import ENDPOINTS, State
+from mainstem.sync.contacts import endpoints as contacts
+from mainstem.sync.contacts.endpoints import ContactState
 from mainstem.sync.settings import Settings
 
 SERVICE = "sync"
+ENDPOINTS = (*contacts.ENDPOINTS,)
+
+
+class SyncState(web.State, ContactState):
+    """Request state of sync: what its rooms' endpoints read."""
 
 
 def build(settings: Settings) -> Starlette:
@@ -27,7 +34,7 @@ def build(settings: Settings) -> Starlette:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[SyncState]:
     """Open what the endpoints need, and close it at the end."""
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     async with (

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from pydantic import ValidationError
@@ -13,7 +13,6 @@ from starlette.responses import JSONResponse, Response
 from mainstem.common.clock import Clock
 from mainstem.common.database.sessions import Database, plain
 from mainstem.common.errors import BadRequestError, ConflictError, InvalidError, NotFoundError
-from mainstem.common.http import app as web
 from mainstem.common.http import values
 from mainstem.common.http.bodies import invalid, read
 from mainstem.common.http.endpoint import Endpoint
@@ -40,8 +39,8 @@ marked = metrics.meter().create_counter(
 )
 
 
-class State(web.State):
-    """What the endpoints need."""
+class ContactState(TypedDict):
+    """Request state that the endpoints of contacts read."""
 
     database: Database
     waker: Waker
@@ -83,7 +82,7 @@ ENDPOINTS = (CREATE, SEARCH, SHOW, CHANGE)
 
 
 @CREATE.handler
-async def create(request: Request[State]) -> Response:
+async def create(request: Request[ContactState]) -> Response:
     """Store a new contact: 201, or 200 if exactly this one is stored already."""
     draft = changes.read_new(await request.body())
     try:
@@ -102,7 +101,7 @@ async def create(request: Request[State]) -> Response:
 
 
 @SHOW.handler
-async def show(request: Request[State]) -> Response:
+async def show(request: Request[ContactState]) -> Response:
     """Return one contact."""
     contact_id = _contact_id(request)
     async with request.state["database"].session() as session:
@@ -114,7 +113,7 @@ async def show(request: Request[State]) -> Response:
 
 
 @SEARCH.handler
-async def search(request: Request[State]) -> Response:
+async def search(request: Request[ContactState]) -> Response:
     """Return the contacts that have all of the identities asked for."""
     wanted = _identities(request.query_params)
     if not wanted:
@@ -126,7 +125,7 @@ async def search(request: Request[State]) -> Response:
 
 
 @CHANGE.handler
-async def change(request: Request[State]) -> Response:
+async def change(request: Request[ContactState]) -> Response:
     """Change what is given of a contact, and nothing else."""
     contact_id = _contact_id(request)
     given = read(bodies.Changes, await request.body())
@@ -158,7 +157,7 @@ def represent(contact: Contact) -> dict[str, Any]:
     return dict(sorted(shown.items()))
 
 
-async def _create(state: State, draft: Contact) -> tuple[Contact, bool]:
+async def _create(state: ContactState, draft: Contact) -> tuple[Contact, bool]:
     """Return the contact as stored, and whether this request stored it."""
     async with state["database"].session() as session:
         stored = await contacts.find(session, draft.contact_id)
@@ -175,18 +174,18 @@ async def _create(state: State, draft: Contact) -> tuple[Contact, bool]:
     return stored, is_new
 
 
-async def _mark(state: State, session: AsyncSession, contact_id: UUID) -> None:
+async def _mark(state: ContactState, session: AsyncSession, contact_id: UUID) -> None:
     """Want the contact delivered, in the commit that changes it."""
     traceparents = {contact_id: spans.traceparent()}
     await deliveries.mark(await plain(session), traceparents, state["platforms"], state["clock"].now())
 
 
-def _wake(state: State) -> None:
+def _wake(state: ContactState) -> None:
     marked.add(1)
     state["waker"].wake(SYNC)
 
 
-def _contact_id(request: Request[State]) -> UUID:
+def _contact_id(request: Request[ContactState]) -> UUID:
     return UUID(_identity("path", "email_id", request.path_params["email_id"]))
 
 
