@@ -4,7 +4,7 @@ import httpx
 import pytest
 from billing_world import BillingWorld, register
 
-from mainstem.billing.endpoints import ENDPOINTS
+from mainstem.billing.app import ENDPOINTS
 from mainstem.billing.settings import RETURN_PATH
 
 

@@ -1,4 +1,4 @@
-"""Billing's HTTP process, put together."""
+"""Billing's HTTP process: its endpoints, and the state that they share."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,9 +6,13 @@ from functools import partial
 
 from starlette.applications import Starlette
 
+from mainstem.billing.accounts import endpoints as accounts
+from mainstem.billing.accounts.endpoints import AccountsState
 from mainstem.billing.assembly import open_shop
-from mainstem.billing.endpoints import ENDPOINTS
-from mainstem.billing.endpoints.state import State
+from mainstem.billing.checkout import endpoints as checkout
+from mainstem.billing.checkout.endpoints import CheckoutState
+from mainstem.billing.portal import endpoints as portal
+from mainstem.billing.portal.endpoints import PortalState
 from mainstem.billing.settings import Settings
 from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
@@ -19,6 +23,11 @@ from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
 
 SERVICE = "billing"
+ENDPOINTS = (*accounts.ENDPOINTS, *checkout.ENDPOINTS, *portal.ENDPOINTS)
+
+
+class BillingState(AccountsState, CheckoutState, PortalState):
+    """State of the process: what the endpoints of all rooms need."""
 
 
 def build(settings: Settings) -> Starlette:
@@ -28,7 +37,7 @@ def build(settings: Settings) -> Starlette:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[BillingState]:
     """Open what the endpoints need, and close it at the end."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     clock = open_clock(settings.clock_file)
@@ -45,5 +54,8 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
             "settings": settings,
             "database": pool,
             "clock": clock,
-            "shop": shop,
+            "prices": shop.prices if shop else None,
+            "checkout": shop.checkout if shop else None,
+            "arrivals": shop.arrivals if shop else None,
+            "portal": shop.portal if shop else None,
         }

@@ -10,6 +10,8 @@ from mainstem.common.settings import ServiceSettings, env
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 RETURN_PATH = "/billing/return"
+STRIPE_ENDPOINT_SECONDS = 18.0
+"""Timeout of endpoints that wait for Stripe: longer than the greatest MAINSTEM_BILLING_WAIT_SECONDS."""
 SESSION = "{CHECKOUT_SESSION_ID}"
 """What Stripe replaces by the session's id. https://docs.stripe.com/payments/checkout/custom-success-page"""
 

@@ -11,10 +11,13 @@ import msgspec
 from uuid_utils import uuid7
 
 from mainstem.common.database.pool import Connection
+from mainstem.common.errors import NotFoundError
 from mainstem.common.owner import Link
 
 PROVIDER_ACCOUNT = "default"
-"""Whose customers accounts become; there is one."""
+"""Name of the only account at Stripe, which holds the customers of all our accounts."""
+
+NOT_FOUND = "user not found"
 
 COLUMNS = "id, owner_kind, owner_value, email, login, stripe_customer_id, asked, asked_at, customers"
 
@@ -77,6 +80,18 @@ async def find(connection: Connection, owner: Link) -> Account | None:
     """Return the account of an owner, None if nobody registered one."""
     row = await connection.fetchrow(FIND, *owner)
     return None if row is None else _account(row)
+
+
+async def require(connection: Connection, owner: Link) -> Account:
+    """Return the account of an owner.
+
+    Raises:
+        NotFoundError: no account is registered for this owner.
+    """
+    account = await find(connection, owner)
+    if account is None:
+        raise NotFoundError(NOT_FOUND)
+    return account
 
 
 async def get(connection: Connection, account: UUID) -> Account:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -18,7 +18,7 @@ import stripe
 import structlog
 
 from mainstem.billing.stripe.refusals import RefusedError, refused
-from mainstem.common.errors import UnavailableError
+from mainstem.common.errors import NotSupportedError, UnavailableError
 
 PROVIDER = "stripe"
 API_VERSION = "2026-10-28.endive"
@@ -41,8 +41,10 @@ _UNSETTLED = frozenset(
     }
 )
 MISSING = "resource_missing"
+NOT_SUPPORTED = "not supported"
 
 Object = dict[str, Any]
+T = TypeVar("T")
 
 log = structlog.get_logger()
 
@@ -226,6 +228,17 @@ class Stripe:
             # All that Stripe answers says what it is.
             raise OutcomeUnknownError("no Stripe object")
         return decoded
+
+
+def require_key(needs_key: T | None) -> T:
+    """Return what the assembly built for a Stripe key.
+
+    Raises:
+        NotSupportedError: STRIPE_API_KEY is not set, so that nothing was built.
+    """
+    if needs_key is None:
+        raise NotSupportedError(NOT_SUPPORTED)
+    return needs_key
 
 
 def is_forgotten(asked_at: datetime, now: datetime) -> bool:

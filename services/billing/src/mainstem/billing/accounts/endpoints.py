@@ -1,4 +1,4 @@
-"""Whom an application sells to: registered before anything is sold."""
+"""Account endpoints: register a payer before its first checkout, and show it."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,16 +8,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mainstem.billing.accounts import storage as accounts
+from mainstem.billing.accounts.bodies import LIMIT_BYTES, Owner, Registration, owner_of
 from mainstem.billing.accounts.storage import Account
-from mainstem.billing.endpoints.bodies import LIMIT_BYTES, Owner, Registration, owner_of
-from mainstem.billing.endpoints.state import State
+from mainstem.billing.settings import Settings
+from mainstem.common.clock import Clock
 from mainstem.common.database.pool import Pool
 from mainstem.common.errors import InvalidError, NotFoundError
+from mainstem.common.http import app as web
 from mainstem.common.http.bodies import read, read_values
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.owner import Link
 
-NOT_FOUND = "user not found"
+
+class AccountsState(web.State):
+    """State that the account endpoints need of their process."""
+
+    settings: Settings
+    database: Pool
+    clock: Clock
 
 
 REGISTER = Endpoint(
@@ -40,8 +48,8 @@ ENDPOINTS = (REGISTER, SHOW)
 
 
 @REGISTER.handler
-async def register(request: Request[State]) -> Response:
-    """Store whom an application sells to, or what is new of them: 201 if they were unknown, else 200."""
+async def register(request: Request[AccountsState]) -> Response:
+    """Store a payer, or its new address and login: 201 if it was unknown, else 200."""
     owner = _owner(request)
     given = read(Registration, await request.body())
     state = request.state
@@ -53,28 +61,17 @@ async def register(request: Request[State]) -> Response:
 
 
 @SHOW.handler
-async def show(request: Request[State]) -> Response:
+async def show(request: Request[AccountsState]) -> Response:
     """Return one account."""
     owner = _owner(request)
-    return JSONResponse(represent(await get(request.state["database"], owner)))
+    async with request.state["database"].transaction() as connection:
+        account = await accounts.require(connection, owner)
+    return JSONResponse(represent(account))
 
 
-def _owner(request: Request[State]) -> Link:
+def _owner(request: Request[AccountsState]) -> Link:
     given = read_values(Owner, request.path_params, "path")
     return owner_of(given, "path", request.state["settings"].owner_kinds)
-
-
-async def get(database: Pool, owner: Link) -> Account:
-    """Return an owner's account.
-
-    Raises:
-        NotFoundError: nobody registered one.
-    """
-    async with database.transaction() as connection:
-        account = await accounts.find(connection, owner)
-    if account is None:
-        raise NotFoundError(NOT_FOUND)
-    return account
 
 
 def represent(account: Account) -> Mapping[str, Any]:

@@ -1,6 +1,6 @@
-"""What callers send: whom they speak of, and what is wanted. Pure: bodies in, values out.
+"""Bodies and queries that name an owner: the models, and the check of the owner's kind. Pure.
 
-Bodies of Zed's endpoints ignore members that no model knows, as Zed does; every other object refuses them.
+Bodies of Zed's endpoints ignore unknown members, as Zed does; every other object refuses them.
 """
 
 from collections.abc import Collection
@@ -17,7 +17,6 @@ from pydantic import (
     model_validator,
 )
 
-from mainstem.billing.portal.sessions import Intent
 from mainstem.common.errors import FieldError, InvalidError
 from mainstem.common.http.values import Address, Decimal, Name, Number, of_kind, printable
 from mainstem.common.owner import Link, normalise
@@ -25,22 +24,22 @@ from mainstem.common.owner import Link, normalise
 GITHUB = "github_user_id"
 
 LIMIT_BYTES = 64 * 1024
-"""Of each body: several times what the longest values of its fields take."""
+"""Limit of each body: several times the longest values of its fields."""
 
 Kind = Annotated[StrictStr, Field(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Login = Annotated[StrictStr, Field(min_length=1, max_length=200), AfterValidator(printable)]
 
 
-class _Zeds(BaseModel):
+class _LenientBody(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class _Ours(BaseModel):
+class _StrictBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Owner(_Ours):
-    """An owner by kind and value, as the identities of contacts are."""
+class Owner(_StrictBody):
+    """Owner by kind and value, the same pairs as the identities of contacts."""
 
     kind_at: ClassVar = ("kind",)
 
@@ -54,12 +53,12 @@ class Owner(_Ours):
 
     @property
     def link(self) -> Link:
-        """The owner, as ingest names it."""
+        """Owner in the form that ingest uses."""
         return Link(self.kind, self.value)
 
 
-class _OfSomebody(_Zeds):
-    """Names whom it is about, in exactly one of two ways."""
+class OwnedBody(_LenientBody):
+    """Body that names its owner in exactly one of two ways; the base of Zed's bodies."""
 
     kind_at: ClassVar = ("owner", "kind")
 
@@ -74,33 +73,19 @@ class _OfSomebody(_Zeds):
 
     @property
     def link(self) -> Link:
-        """Whom it is about."""
+        """Owner that is named."""
         return self.owner.link if self.owner is not None else Link(GITHUB, str(self.github_user_id))
 
 
-class Registration(_Ours):
-    """What an application says of whom it sells to."""
+class Registration(_StrictBody):
+    """Body of a registration: address and login of a payer."""
 
     email: Address
     login: Login | None = None
 
 
-class Purchase(_OfSomebody):
-    """Somebody wants to buy."""
-
-    price: Name | None = None
-
-
-class Management(_OfSomebody):
-    """Somebody wants to change or leave."""
-
-    intent: Intent
-    subscription_id: Name | None = None
-    redirect_to: Annotated[StrictStr, Field(max_length=2048, pattern=r"^[\x21-\x7e]+$")] | None = None
-
-
-class OwnerQuery(_Zeds):
-    """Whom a listing is of; a query has only texts."""
+class OwnerQuery(_LenientBody):
+    """Query that names an owner; all values of a query are texts."""
 
     kind_at: ClassVar = ("owner_kind",)
 
@@ -123,22 +108,26 @@ class OwnerQuery(_Zeds):
 
     @property
     def link(self) -> Link:
-        """Whom it is about."""
+        """Owner that is named."""
         if self.owner_kind is None or self.owner_value is None:
             return Link(GITHUB, str(self.github_user_id))
         return Link(self.owner_kind, self.owner_value)
 
 
 def _fitting(kind: str | None, value: str) -> str:
-    """Return a value as it is compared and stored; one that is none of its kind raises what pydantic says."""
+    """Return a value in the spelling that is compared and stored.
+
+    Raises:
+        ValidationError: the value does not fit its kind.
+    """
     return value if kind is None else normalise(kind, of_kind(kind).validate_python(value))
 
 
-def owner_of(given: Owner | OwnerQuery | _OfSomebody, place: str, kinds: Collection[str]) -> Link:
-    """Return whom something is about.
+def owner_of(given: Owner | OwnerQuery | OwnedBody, place: str, kinds: Collection[str]) -> Link:
+    """Return the owner that a body or a query names; `place` is `body`, `path` or `query`.
 
     Raises:
-        InvalidError: it is of none of these kinds.
+        InvalidError: the owner is of none of these kinds.
     """
     link = given.link
     if link.kind in kinds:
