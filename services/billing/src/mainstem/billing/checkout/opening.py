@@ -6,7 +6,8 @@ keep the session. Whatever crashes in between, the next caller goes on from ther
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +22,7 @@ from mainstem.billing.checkout.prices import Price
 from mainstem.billing.checkout.purchases import hints_of
 from mainstem.billing.checkout.sessions import Seen, Sessions
 from mainstem.billing.checkout.stages import Stage, is_unpaid
-from mainstem.billing.checkout.storage import ENDINGS, EXPIRED, OPEN, Claim, Reservation, Wanted
+from mainstem.billing.checkout.storage import ENDINGS, EXPIRED, OPEN, Reservation, Wanted
 from mainstem.billing.policies.debts import Bill, Debt, find_debt
 from mainstem.billing.policies.statuses import is_active
 from mainstem.billing.stripe.client import MISSING, Object, OutcomeUnknownError, Stripe, is_forgotten
@@ -93,12 +94,15 @@ class Checkout:
                 "the checkout is still being prepared", headers={"Retry-After": "1"}
             ) from None
 
-    async def bring_on(self, one: Reservation, lease: Lease) -> None:
-        """Find out what became of an attempt whose outcome is unknown, by asking once more under its key."""
+    async def resume(self, reservation: Reservation, request: Mapping[str, Any], lease: Lease) -> None:
+        """Repeat the stored request of an attempt whose outcome is unknown, and keep the session.
+
+        The lease holds the reservation. Nothing is reserved here, and no price is looked up.
+        """
         async with self._database.transaction() as connection:
-            account = await accounts.get(connection, one.account_id)
-        # Its request is written down already, so that nothing else of the price is needed.
-        await self._create(account, Claim(one, is_ours=True), Price(one.price, one.product), lease)
+            account = await accounts.get(connection, reservation.account_id)
+        async with self._released_on_failure(reservation, lease):
+            await self._repeat(account, reservation, request, lease)
 
     async def _open(self, account: Account, price: Price) -> str:
         wanted = Wanted(account.id, price.product, price.id)
@@ -108,7 +112,8 @@ class Checkout:
                 claim = await reservations.claim(connection, wanted, lease, self._clock.now())
                 account = await accounts.get(connection, account.id)
             if claim.is_ours:
-                await self._create(account, claim, price, lease)
+                async with self._released_on_failure(claim.reservation, lease):
+                    await self._attempt(account, claim.reservation, price, lease)
             elif claim.reservation.status == OPEN:
                 if (url := await self._reuse(claim.reservation, price)) is not None:
                     return url
@@ -172,39 +177,52 @@ class Checkout:
             return False
         return True
 
-    async def _create(self, account: Account, claim: Claim, price: Price, lease: Lease) -> None:
-        """Bring a reservation on that is ours, up to its session."""
-        one = claim.reservation
+    @asynccontextmanager
+    async def _released_on_failure(self, reservation: Reservation, lease: Lease) -> AsyncIterator[None]:
+        """Release a reservation if its attempt fails; after a lost lease its new holder goes on."""
         try:
-            await self._attempt(account, one, price, lease)
+            yield
         except LeaseLostError:
-            # Somebody else brings it on; what they come to is read next.
-            log.info("reservation.lost", reservation=str(one.id))
+            log.info("reservation.lost", reservation=str(reservation.id))
         except _RenewedError:
-            log.info("reservation.renewed", reservation=str(one.id))
+            log.info("reservation.renewed", reservation=str(reservation.id))
         except BaseException as error:
-            await self._let_go(one, lease, error)
+            await self._let_go(reservation, lease, error)
             raise
 
-    async def _attempt(self, account: Account, one: Reservation, price: Price, lease: Lease) -> None:
-        asked = one.request
-        if asked is None:
-            customer = await self._customers.ensure(account)
-            await self._check_stripe(customer)
-            asked = self._request(account, customer, one, price)
-            async with self._database.transaction() as connection:
-                await reservations.request(connection, lease, one, asked, self._clock.now())
-        elif is_forgotten(one.requested_at or self._clock.now(), self._clock.now()):
-            await self._adopt(one, asked, lease)
+    async def _attempt(self, account: Account, reservation: Reservation, price: Price, lease: Lease) -> None:
+        """Take a reservation that this caller holds up to its session."""
+        if reservation.request is not None:
+            await self._repeat(account, reservation, reservation.request, lease)
             return
+        customer = await self._customers.ensure(account)
+        await self._check_stripe(customer)
+        request = self._request(account, customer, reservation, price)
+        async with self._database.transaction() as connection:
+            await reservations.request(connection, lease, reservation, request, self._clock.now())
+        await self._send(account, reservation, request, lease)
+
+    async def _repeat(
+        self, account: Account, reservation: Reservation, request: Mapping[str, Any], lease: Lease
+    ) -> None:
+        """Send a stored request again; once its key may be forgotten, look for the session instead."""
+        if is_forgotten(reservation.requested_at or self._clock.now(), self._clock.now()):
+            await self._adopt(reservation, request, lease)
+        else:
+            await self._send(account, reservation, request, lease)
+
+    async def _send(
+        self, account: Account, reservation: Reservation, request: Mapping[str, Any], lease: Lease
+    ) -> None:
+        """Create the session under the attempt's key, and keep it."""
         try:
-            session = await self._stripe.create_session(asked, one.key)
+            session = await self._stripe.create_session(request, reservation.key)
         except (RefusedError, OutcomeUnknownError) as error:
             if isinstance(error, OutcomeUnknownError) and not error.is_kept:
                 raise
-            session = await self._find_or_renew(account, one, asked, lease, error)
+            session = await self._find_or_renew(account, reservation, request, lease, error)
         async with self._database.transaction() as connection:
-            await reservations.open_with(connection, lease, one, session, self._clock.now())
+            await reservations.open_with(connection, lease, reservation, session, self._clock.now())
         opened.add(1)
 
     async def _adopt(self, one: Reservation, asked: Mapping[str, Any], lease: Lease) -> None:

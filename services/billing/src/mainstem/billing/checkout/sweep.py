@@ -58,7 +58,7 @@ class Sweep:
                 # Nothing was asked for under its key.
                 await self._end(one, lease, EXPIRED)
             else:
-                await self._checkout.bring_on(one, lease)
+                await self._checkout.resume(one, one.request, lease)
         except (RefusedError, OutcomeUnknownError) as error:
             log.warning("reservation.sweep_failed", reservation=str(one.id), reason=error.reason)
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other reservation's way
