@@ -3,7 +3,7 @@
 import tomllib
 from collections.abc import Callable, Mapping
 
-from tests.references import errors, events, metrics, rule_sets, settings
+from tests.references import errors, events, metrics, rooms, rule_sets, settings
 from tests.references.source import ROOT, list_modules
 
 PAGES = ROOT / "docs" / "reference"
@@ -24,6 +24,7 @@ def writers() -> dict[str, Callable[[], str]]:
         "errors.md": lambda: errors.write(modules, opening["errors"]),
         "log-events.md": lambda: events.write(modules, opening["events"], said["events"]),
         "metrics.md": lambda: metrics.write(modules, opening["metrics"]),
+        "rooms.md": lambda: rooms.write(opening["rooms"]),
         "rule-sets.md": lambda: rule_sets.write(opening["rule_sets"]),
         "settings.md": lambda: settings.write(modules, opening["settings"], said["environment"]),
     }
