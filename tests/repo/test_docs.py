@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pytest
 from sqlmodel import SQLModel
+from tests.references.rooms import list_rooms
 from tree import ROOT, list_files, name_of
 
 from mainstem.common import models  # noqa: F401 -- registers the tables
 
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TOUR = ROOT / "docs" / "tour.md"
 DATA_MODEL = ROOT / "docs" / "data-model.md"
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -33,13 +35,31 @@ def test_a_document_has_one_sentence_a_line(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=name_of)
 def test_a_link_to_another_file_of_the_tree_leads_somewhere(document: Path) -> None:
+    assert [target for target in links_of(document) if not (document.parent / target).exists()] == []
+
+
+def links_of(document: Path) -> list[str]:
+    """Return the targets of a document's links to files of the tree."""
     text = FENCE.sub("", document.read_text())
     targets = [target.partition("#")[0] for target in re.findall(r"\]\(([^)\s]+)\)", text)]
-    local = [target for target in targets if target and "://" not in target and ":" not in target]
-    assert [target for target in local if not (document.parent / target).exists()] == []
+    return [target for target in targets if target and "://" not in target and ":" not in target]
 
 
 def test_every_table_is_in_the_data_model() -> None:
     tables = {table.fullname for table in SQLModel.metadata.sorted_tables}
     named = set(re.findall(r"^\| `([a-z_]+\.[a-z_]+)` \|", DATA_MODEL.read_text(), re.MULTILINE))
     assert named == tables
+
+
+def test_every_room_is_linked_once_on_the_architecture_page() -> None:
+    targets = [(ARCHITECTURE.parent / target).resolve() for target in links_of(ARCHITECTURE)]
+    counts = {room.short: targets.count(room.path) for room in list_rooms()}
+    assert {name: count for name, count in counts.items() if count != 1} == {}
+
+
+def test_the_architecture_page_names_the_file_of_at_least_twenty_behaviours() -> None:
+    _, heading, places = ARCHITECTURE.read_text().partition("## Where does it happen?\n")
+    assert heading
+    rows = re.findall(r"^\| .+ \|$", places, re.MULTILINE)[1:]
+    assert len(rows) >= 20
+    assert [row for row in rows if ".py)" not in row] == []
