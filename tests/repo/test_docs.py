@@ -11,6 +11,14 @@ from mainstem.common import models  # noqa: F401 -- registers the tables
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TOUR = ROOT / "docs" / "tour.md"
 DATA_MODEL = ROOT / "docs" / "data-model.md"
+CITING = [*sorted((ROOT / "docs" / "decisions").glob("*.md")), TOUR, ARCHITECTURE]
+"""Pages in which a path or a dotted name in code stands for a place of the tree."""
+HOUSES = sorted(ROOT.glob("*/*/src/mainstem/*/"))
+PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)+/?|[\w-]+\.(py|md|toml)")
+DOTTED = re.compile(r"(mainstem|common|sandbox)(\.\w+)+")
+LINKED = re.compile(r"\[`[^`]+`\]\([^)]+\)")
+"""Code that is a link: its target is looked at instead."""
+
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 TWO_SENTENCES = re.compile(r"\S[.!?] [A-Z`]")
 NUMBER = re.compile(r"^(#+ |\s*)\d+\. ")
@@ -63,3 +71,37 @@ def test_the_architecture_page_names_the_file_of_at_least_twenty_behaviours() ->
     rows = re.findall(r"^\| .+ \|$", places, re.MULTILINE)[1:]
     assert len(rows) >= 20
     assert [row for row in rows if ".py)" not in row] == []
+
+
+@pytest.mark.parametrize("document", CITING, ids=name_of)
+def test_every_path_and_module_that_a_page_cites_exists(document: Path) -> None:
+    spans = cited(document)
+    paths = [span for span in spans if PATH.fullmatch(span)]
+    modules = [span for span in spans if DOTTED.fullmatch(span)]
+    assert [path for path in paths if not is_path(path)] == []
+    assert [module for module in modules if not is_module(module)] == []
+
+
+def cited(document: Path) -> list[str]:
+    """Return what a page sets as code, links left out."""
+    return re.findall(r"`([^`\n]+)`", LINKED.sub("", FENCE.sub("", document.read_text())))
+
+
+def is_path(path: str) -> bool:
+    """Whether a path leads somewhere, from the root, from the namespace or, a bare name, in some package."""
+    places = [ROOT, *{house.parent for house in HOUSES}, *(HOUSES if "/" not in path else ())]
+    return any((place / path).exists() for place in places)
+
+
+def is_module(dotted: str) -> bool:
+    """Whether a dotted name is a module of ours."""
+    path = dotted.removeprefix("mainstem.").replace(".", "/")
+    return any(
+        (house.parent / f"{path}{end}").exists() for house in HOUSES for end in (".py", "/__init__.py")
+    )
+
+
+def test_the_decisions_cite_places_of_the_tree() -> None:
+    spans = {span for document in CITING for span in cited(document)}
+    assert len([span for span in spans if PATH.fullmatch(span)]) > 30
+    assert len([span for span in spans if DOTTED.fullmatch(span)]) >= 8
