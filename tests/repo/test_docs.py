@@ -10,8 +10,9 @@ from mainstem.common import models  # noqa: F401 -- registers the tables
 
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 TOUR = ROOT / "docs" / "tour.md"
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
 DATA_MODEL = ROOT / "docs" / "data-model.md"
-CITING = [*sorted((ROOT / "docs" / "decisions").glob("*.md")), TOUR, ARCHITECTURE]
+CITING = [*sorted((ROOT / "docs" / "decisions").glob("*.md")), TOUR, ARCHITECTURE, CONTRIBUTING]
 """Pages in which a path or a dotted name in code stands for a place of the tree."""
 HOUSES = sorted(ROOT.glob("*/*/src/mainstem/*/"))
 PATH = re.compile(r"\.?[\w-]+(/[\w.-]+)+/?|[\w-]+\.(py|md|toml)")
