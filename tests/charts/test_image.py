@@ -48,7 +48,9 @@ def list_files(folder: Path) -> set[Path]:
     return {path for path in folder.rglob("*") if not path.is_dir()}
 
 
+# A build compiles about a hundred packages. One service a run: the four differ in few of them.
 @pytest.mark.slow
+@pytest.mark.rotating
 @pytest.mark.parametrize("service", SERVICES)
 async def test_a_services_image_is_built_from_nothing_and_answers(
     service: str, tmp_path: Path, build: Callable[[str, Path], None], database: Database, ports: Ports
