@@ -1,12 +1,12 @@
 """A Postgres that hangs: whatever waits for it ends in time, and goes on when it answers again."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Coroutine
 from typing import Any
 
 import asyncpg
 import pytest
-from hanging import Hanging, hanging
+from hanging import hanging
 from servers import Database
 from sqlalchemy import text
 
@@ -18,12 +18,6 @@ SECONDS = 2.5
 """Longest use of a connection here."""
 
 OPEN = [open_pool, open_database]
-
-
-@pytest.fixture
-async def way(module_database: Database) -> AsyncIterator[Hanging]:
-    async with hanging(module_database.urls["sync"]) as opened:
-        yield opened
 
 
 async def ask(opened: Any) -> int:
@@ -49,59 +43,74 @@ async def until_it_works(opened: Any, asking: Any) -> None:
 
 
 WAYS = [
-    pytest.param(open_pool, ask, id="pool, transaction"),
-    pytest.param(open_pool, ask_once, id="pool, statement"),
-    pytest.param(open_database, ask, id="database, transaction"),
-    pytest.param(open_database, ask_once, id="database, statement"),
-    pytest.param(open_database, ask_in_a_session, id="database, session"),
+    (open_pool, ask),
+    (open_pool, ask_once),
+    (open_database, ask),
+    (open_database, ask_once),
+    (open_database, ask_in_a_session),
 ]
 
 
+async def together(*checks: Coroutine[Any, Any, None]) -> None:
+    """Run checks at the same time: most of each is a wait for a time limit."""
+    async with asyncio.TaskGroup() as group:
+        for check in checks:
+            group.create_task(check)
+
+
+async def fail_in_time(database: Database, open_any: Any, asking: Any, known: int) -> None:
+    async with hanging(database.urls["sync"]) as way:
+        url = way.url(database.urls["sync"])
+        async with open_any(url, name="hanging", size=2, seconds=SECONDS) as opened:
+            await asyncio.gather(*(asking(opened) for _ in range(known)))
+            way.flows.clear()
+            async with asyncio.timeout(2 * SECONDS):
+                answers = await asyncio.gather(*(asking(opened) for _ in range(5)), return_exceptions=True)
+            assert all(isinstance(one, Exception) and is_away(one) for one in answers), (asking, answers)
+            way.flows.set()
+            await until_it_works(opened, asking)
+
+
 @pytest.mark.parametrize("known", [0, 2], ids=["no connection yet", "as many as there may be"])
-@pytest.mark.parametrize(("open_any", "asking"), WAYS)
 async def test_whatever_waits_for_a_postgres_that_hangs_fails_in_time_and_works_afterwards(
-    module_database: Database, way: Hanging, open_any: Any, asking: Any, known: int
+    module_database: Database, known: int
 ) -> None:
-    url = way.url(module_database.urls["sync"])
-    async with open_any(url, name="hanging", size=2, seconds=SECONDS) as opened:
-        await asyncio.gather(*(asking(opened) for _ in range(known)))
-        way.flows.clear()
-        async with asyncio.timeout(2 * SECONDS):
-            answers = await asyncio.gather(*(asking(opened) for _ in range(5)), return_exceptions=True)
-        assert all(isinstance(one, Exception) and is_away(one) for one in answers), answers
-        way.flows.set()
-        await until_it_works(opened, asking)
+    await together(*(fail_in_time(module_database, open_any, asking, known) for open_any, asking in WAYS))
 
 
-@pytest.mark.parametrize(("open_any", "asking"), WAYS)
-async def test_who_is_cancelled_while_postgres_hangs_ends_at_once(
-    module_database: Database, way: Hanging, open_any: Any, asking: Any
-) -> None:
-    url = way.url(module_database.urls["sync"])
-    async with open_any(url, name="hanging", size=1, seconds=30.0) as opened:
-        assert await asking(opened) == 1
-        way.flows.clear()
-        # In time, and not when the cancelled statement's own end has been waited for.
-        async with asyncio.timeout(15):
-            with pytest.raises(TimeoutError):
-                async with asyncio.timeout(0.2):
-                    await asking(opened)
-        way.flows.set()
-        assert await asking(opened) == 1
+async def end_when_cancelled(database: Database, open_any: Any, asking: Any) -> None:
+    async with hanging(database.urls["sync"]) as way:
+        url = way.url(database.urls["sync"])
+        async with open_any(url, name="hanging", size=1, seconds=30.0) as opened:
+            assert await asking(opened) == 1
+            way.flows.clear()
+            # In time, and not when the cancelled statement's own end has been waited for.
+            async with asyncio.timeout(15):
+                with pytest.raises(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        await asking(opened)
+            way.flows.set()
+            assert await asking(opened) == 1
 
 
-@pytest.mark.parametrize(("open_any", "asking"), WAYS)
-async def test_a_pool_is_closed_while_postgres_hangs(
-    module_database: Database, way: Hanging, open_any: Any, asking: Any
-) -> None:
-    url = way.url(module_database.urls["sync"])
-    async with asyncio.timeout(30), open_any(url, name="hanging", size=1, seconds=SECONDS) as opened:
-        assert await asking(opened) == 1
-        way.flows.clear()
-        hung = asyncio.create_task(asking(opened))
-        await asyncio.sleep(0.1)
-    with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
-        await hung
+async def test_who_is_cancelled_while_postgres_hangs_ends_at_once(module_database: Database) -> None:
+    await together(*(end_when_cancelled(module_database, open_any, asking) for open_any, asking in WAYS))
+
+
+async def close_while_hung(database: Database, open_any: Any, asking: Any) -> None:
+    async with hanging(database.urls["sync"]) as way:
+        url = way.url(database.urls["sync"])
+        async with asyncio.timeout(30), open_any(url, name="hanging", size=1, seconds=SECONDS) as opened:
+            assert await asking(opened) == 1
+            way.flows.clear()
+            hung = asyncio.create_task(asking(opened))
+            await asyncio.sleep(0.1)
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await hung
+
+
+async def test_a_pool_is_closed_while_postgres_hangs(module_database: Database) -> None:
+    await together(*(close_while_hung(module_database, open_any, asking) for open_any, asking in WAYS))
 
 
 async def linger(opened: Any) -> None:
@@ -110,13 +119,16 @@ async def linger(opened: Any) -> None:
         await connection.fetchval("SELECT 1")
 
 
-@pytest.mark.parametrize("open_any", OPEN)
-async def test_a_use_that_lasts_too_long_is_ended(module_database: Database, open_any: Any) -> None:
-    async with open_any(module_database.urls["sync"], name="lingers", size=1, seconds=SECONDS) as opened:
+async def end_a_long_use(database: Database, open_any: Any) -> None:
+    async with open_any(database.urls["sync"], name="lingers", size=1, seconds=SECONDS) as opened:
         with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)) as caught:
             await linger(opened)
         assert is_away(caught.value)
         assert await ask(opened) == 1
+
+
+async def test_a_use_that_lasts_too_long_is_ended(module_database: Database) -> None:
+    await together(*(end_a_long_use(module_database, open_any) for open_any in OPEN))
 
 
 @pytest.mark.parametrize("open_any", OPEN)
