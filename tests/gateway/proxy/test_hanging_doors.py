@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from importlib import import_module
 from typing import Any
 
@@ -72,8 +72,8 @@ class Door:
         return await self._client.request(method, path, headers=headers, **given)
 
 
-@pytest.fixture
-async def doors(database: Database) -> AsyncIterator[list[Door]]:
+@asynccontextmanager
+async def open_doors(database: Database) -> AsyncIterator[list[Door]]:
     keys = Keys()
     async with AsyncExitStack() as stack:
         jwks = await stack.enter_async_context(serving(keys.app))
@@ -108,14 +108,7 @@ def unavailable(doors: list[Door]) -> dict[str, list[int]]:
     return {door.service: [503] * len(REQUESTS[door.service]) for door in doors}
 
 
-@pytest.mark.parametrize("is_known", [False, True], ids=["no connection yet", "pools are full"])
-async def test_every_request_is_a_503_in_time_and_works_when_postgres_answers_again(
-    doors: list[Door], is_known: bool
-) -> None:
-    if is_known:
-        for _ in range(5):
-            before = await answers_of(doors)
-        assert all(status < 500 for statuses in before.values() for status in statuses), before
+async def fail_in_time(doors: list[Door]) -> None:
     for door in doors:
         door.way.flows.clear()
     # Ten seconds are promised; the rest is a busy machine's.
@@ -130,6 +123,25 @@ async def test_every_request_is_a_503_in_time_and_works_when_postgres_answers_ag
     after = await answers_of(doors)
     assert all(status < 500 for statuses in after.values() for status in statuses), after
     assert await asyncio.gather(*(door.heartbeat() for door in doors)) == [200] * len(doors)
+
+
+async def test_every_request_is_a_503_in_time_and_works_when_postgres_answers_again(
+    database: Database,
+) -> None:
+    async with open_doors(database) as unconnected, open_doors(database) as connected:
+        for _ in range(5):
+            before = await answers_of(connected)
+        assert all(status < 500 for statuses in before.values() for status in statuses), before
+        # Both wait for their time limits, so they wait together.
+        async with asyncio.TaskGroup() as group:
+            group.create_task(fail_in_time(unconnected))
+            group.create_task(fail_in_time(connected))
+
+
+@pytest.fixture
+async def doors(database: Database) -> AsyncIterator[list[Door]]:
+    async with open_doors(database) as opened:
+        yield opened
 
 
 async def test_after_a_failover_each_process_finds_the_server_that_may_be_written_to(
