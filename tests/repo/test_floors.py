@@ -130,6 +130,16 @@ def test_file_that_stands_on_no_floor_breaks_the_contract(contract: str) -> None
         assert not is_kept(contract, stray=f"{container}.stray")
 
 
+def test_every_room_has_floors() -> None:
+    containers = {container for contract in list_layered() for container in list_containers(contract)}
+    graph = build_graph()
+    rooms = {
+        name for name in graph.modules if name.startswith("mainstem.") and len(graph.find_children(name)) > 1
+    }
+    assert rooms
+    assert rooms - containers == set()
+
+
 @pytest.mark.parametrize("edge", SIDEWAYS)
 def test_import_of_another_distribution_breaks_the_contract(edge: Edge) -> None:
     assert not is_kept("distributions", edge)
