@@ -1,6 +1,4 @@
-"""HTTP for every process: guarded connections, declared endpoints, limits, strict reading of JSON bodies.
-
-The room writes no tables.
-`server` starts guarded connections, `web` builds each app from endpoints; services import `endpoint` to
-declare and `bodies` to read.
+"""HTTP of every process, inbound and outbound. Owns the app, endpoint declarations, routing, strict reading
+of JSON bodies, identities, health checks, the client and its circuit breaker. Writes no tables. Imported by
+the services: by their `app`, `worker`, endpoints and doors, and where they call upstreams.
 """

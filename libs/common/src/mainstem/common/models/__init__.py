@@ -1,6 +1,6 @@
-"""Every table, one file a Postgres schema; data only.
-
-Importing this package registers all tables with `SQLModel.metadata`; the migrations compare against it.
+"""Tables, one file a Postgres schema; data only. Owns every column that Mainstem stores; importing the room
+registers all tables with `SQLModel.metadata`, against which the migrations compare. Writes nothing: one
+service writes each table, and each file names it. Imported by `common.migrations` and by sync's contacts.
 """
 
 from mainstem.common.models import billing, contact, gateway, inbox, outbox, stripe, subscription

@@ -1,1 +1,3 @@
-"""The stand-in for Acoustic Campaign: its OAuth, its XML API and the tables behind them."""
+"""Stand-in for Acoustic Campaign. Owns its OAuth tokens, its XML API, its tables and its limit of concurrent
+requests. Writes `acoustic.sqlite` in the sandbox's folder. Imported by `sandbox.world`.
+"""

@@ -1,1 +1,3 @@
-"""Requests as they arrive: bodies within limits and a budget, and the departure of a client."""
+"""Inbound requests. Owns reading of bodies within a limit, the memory budget for bodies, and cancellation
+when a client disconnects. Writes no tables. Imported by `common.http` and by the gateway's proxy.
+"""

@@ -1,1 +1,3 @@
-"""What is sold, and what pays for it: products, prices, payment methods."""
+"""Goods and their payment. Owns products, prices, billing periods, test cards and payment methods. Writes
+those objects to the account's state. Imported by `invoicing`, `subscribers`, `hosted`, `pages` and `edge`.
+"""

@@ -1,1 +1,3 @@
-"""What Stripe hosts: sessions of Checkout and of the billing portal, and what is done in them."""
+"""Sessions that Stripe hosts. Owns Checkout sessions, billing portal sessions and configurations, and the
+purchase in a Checkout session. Writes those objects to the account's state. Imported by `pages` and `edge`.
+"""

@@ -1,1 +1,4 @@
-"""Invoices: what a subscription is charged for, and what becomes of it when that is collected or not."""
+"""Invoices. Owns drafts, lines, prorations, payments, collection with its retries, renewals and the end of
+subscriptions. Writes invoices, payments and the subscriptions' statuses to the account's state. Imported by
+`subscribers`, `hosted`, `pages` and `edge`.
+"""

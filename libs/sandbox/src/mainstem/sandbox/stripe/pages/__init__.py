@@ -1,1 +1,4 @@
-"""The pages that a person clicks through: plain HTML, no script, each form's answer a redirect."""
+"""HTML pages of Checkout and the billing portal, without scripts. Owns their routes, forms, markup and style.
+Writes nothing itself: each form runs one step of the account through `hosted` and `subscribers`. Imported by
+`stand_in`.
+"""

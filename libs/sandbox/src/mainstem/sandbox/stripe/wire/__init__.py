@@ -1,1 +1,3 @@
-"""How a request is written: forms, parameters, pages of lists, versions, and the errors that refuse one."""
+"""Stripe's wire format. Owns forms, parameters, pages of lists, URLs, API versions and errors. Writes
+nothing. Imported by every other room of this stand-in, and by `sandbox.stack` for API versions.
+"""
