@@ -9,7 +9,7 @@ from raw_http import until
 from serving import serving
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
-from mainstem.common.http.connections.limits import AddressShare, Trusted, owner_of
+from mainstem.common.http.connections.limits import AddressLimitMiddleware, Trusted, owner_of
 
 PROXY = "127.0.0.1"
 
@@ -22,7 +22,7 @@ async def statuses(http: httpx.AsyncClient, url: str, address: str, number: int)
 
 async def test_forwarded_address_has_a_share_of_requests_and_others_are_served() -> None:
     app, trusted = Recorder(), Trusted(PROXY)
-    shared = ProxyHeadersMiddleware(AddressShare(app, LIMITS, trusted), trusted_hosts=PROXY)  # type: ignore[arg-type]  # uvicorn has its own names for the same
+    shared = ProxyHeadersMiddleware(AddressLimitMiddleware(app, LIMITS, trusted), trusted_hosts=PROXY)  # type: ignore[arg-type]  # uvicorn has its own names for the same
     async with serving(shared) as url, httpx.AsyncClient() as http:  # type: ignore[arg-type]  # as above
         most = LIMITS.connections_per_address
         greedy = asyncio.create_task(statuses(http, url, "192.0.2.1", most + 3))

@@ -12,7 +12,7 @@ from uvicorn.server import ServerState
 from wire import Wire, wire_to
 
 from mainstem.common.http.connections.guard import guarded
-from mainstem.common.http.connections.limits import Census, Limits, Trusted
+from mainstem.common.http.connections.limits import ConnectionLimiter, Limits, Trusted
 
 REQUEST = b"GET /a HTTP/1.1\r\nHost: a\r\n\r\n"
 
@@ -157,7 +157,7 @@ class FullTransport(asyncio.Transport):
 
 
 async def connection_of(app: Recorder) -> tuple[asyncio.Protocol, FullTransport]:
-    protocol = guarded(LIMITS, Census(LIMITS, Trusted(None)))
+    protocol = guarded(LIMITS, ConnectionLimiter(LIMITS, Trusted(None)))
     config = uvicorn.Config(app, http=protocol, ws="none", lifespan="off", log_level="critical")
     config.load()
     made: Any = protocol

@@ -151,7 +151,7 @@ async def test_a_process_that_is_to_end_is_not_ready_and_still_alive(checks: Che
 
     app = build_app("test", endpoints=(), lifespan=lifespan)
     async with serving(app) as url, httpx.AsyncClient(base_url=url) as client:
-        app.state.ending.has_begun = True
+        app.state.shutdown_state.has_begun = True
         response = await client.get("/__heartbeat__")
         assert (response.status_code, response.json()["serving"]["up"]) == (503, False)
         assert (await client.get("/__lbheartbeat__")).status_code == 200

@@ -1,4 +1,4 @@
-"""What a process is told by its environment: read once, frozen, every field documented.
+"""Settings of a process, from its environment: read once, frozen, every field documented.
 
 A service subclasses `ServiceSettings`; the environment's names stand beside the fields.
 """

@@ -25,11 +25,11 @@ from starlette.types import ASGIApp, Lifespan
 from mainstem.common.database.faults import is_temporary
 from mainstem.common.database.pool import DATABASE_ERRORS
 from mainstem.common.errors import PROBLEM, BadRequestError, MainstemError, UnavailableError
-from mainstem.common.http.connections.server import Ending, Server, configuration
+from mainstem.common.http.connections.server import Server, ShutdownState, configuration
 from mainstem.common.http.endpoint import BODY_LIMIT, Endpoint  # noqa: F401 -- the limit belongs to an app's face
 from mainstem.common.http.health import Check
 from mainstem.common.http.identity import Verifier
-from mainstem.common.http.middleware import Requests
+from mainstem.common.http.middleware import RequestMiddleware
 from mainstem.common.http.problems import problem_response
 from mainstem.common.http.requests.budget import Budget
 from mainstem.common.http.routing import answer_unmatched, routes_of
@@ -82,9 +82,9 @@ async def _alive(_request: Request) -> Response:
 @READY.handler
 async def _ready(request: Request) -> Response:
     """Run every check. A needed one that is down makes it a 503, and so does the process's end."""
-    ending: Ending = request.app.state.ending
-    details: dict[str, Any] = {"serving": {"up": False, "time_ms": 0}} if ending.has_begun else {}
-    is_ready = not ending.has_begun
+    shutdown_state: ShutdownState = request.app.state.shutdown_state
+    details: dict[str, Any] = {"serving": {"up": False, "time_ms": 0}} if shutdown_state.has_begun else {}
+    is_ready = not shutdown_state.has_begun
     checks: Mapping[str, Check] = request.state["checks"]
     for name, check in checks.items():
         started_at = time.monotonic()
@@ -135,11 +135,11 @@ def build_app(
     app = Starlette(
         # Health last: what is compared first is what callers wait for.
         routes=routes_of((*endpoints, *HEALTH), budget or Budget()),
-        middleware=[Middleware(Requests, untold=HEALTH_PATHS)],
+        middleware=[Middleware(RequestMiddleware, excluded_paths=HEALTH_PATHS)],
         exception_handlers={
             MainstemError: _answer_error,
             HTTPException: _answer_http_exception,
-            ClientDisconnect: _answer_nobody,
+            ClientDisconnect: _answer_disconnected,
             **dict.fromkeys(DATABASE_ERRORS, _answer_database_error),
         },
         lifespan=_flushed(lifespan),
@@ -147,7 +147,7 @@ def build_app(
     # Starlette's own redirect names the host that the request's `Host` header names.
     app.router.redirect_slashes = False
     app.router.default = unmatched
-    app.state.ending = Ending()
+    app.state.shutdown_state = ShutdownState()
     app.state.service = service
     return app
 
@@ -156,7 +156,7 @@ def serve(app: Starlette, settings: ServiceSettings) -> None:
     """Serve what `build_app` returned until SIGTERM or SIGINT, then end what is under way."""
     config = configuration(app, settings)
     with suppress(KeyboardInterrupt):
-        Server(config, app.state.ending, drain_seconds=settings.drain_seconds).run()
+        Server(config, app.state.shutdown_state, drain_seconds=settings.drain_seconds).run()
 
 
 def _flushed(lifespan: Lifespan[Starlette]) -> Lifespan[Starlette]:
@@ -192,6 +192,6 @@ async def _answer_database_error(_request: Request, error: Exception) -> Respons
     return problem_response(UnavailableError("the database does not answer now; try again", headers=headers))
 
 
-async def _answer_nobody(_request: Request, _error: Exception) -> Response:
-    """Return what is counted for a caller who left before its body was whole: the failure is not ours."""
+async def _answer_disconnected(_request: Request, _error: Exception) -> Response:
+    """Return the 400 that is counted when a client disconnects within its body; no client receives it."""
     return problem_response(BadRequestError("the body is not whole"))

@@ -1,4 +1,4 @@
-"""A circuit breaker: who keeps failing outside is left alone for a while, and tried now and then."""
+"""Circuit breaker: an upstream that keeps failing gets no requests, but one trial per interval."""
 
 import math
 import time

@@ -1,4 +1,4 @@
-"""Calls to one outside service: a time limit, bounded retries with jitter, and a circuit breaker.
+"""HTTP client for one upstream: a time limit, bounded retries with jitter, and a circuit breaker.
 
 Retries are for requests that may be repeated; what must not be, and what Postgres retries anyway
 (deliveries, fetches), goes with `attempts=1`.
@@ -58,12 +58,12 @@ class Client:
         if attempts == 1:
             return await self._once(method, url, form, headers)
         async for attempt in stamina.retry_context(
-            on=(_Again, NoAnswerError), attempts=attempts, wait_initial=0.1, wait_max=2.0
+            on=(_RetryableResponse, NoAnswerError), attempts=attempts, wait_initial=0.1, wait_max=2.0
         ):
             with attempt:
                 answer = await self._once(method, url, form, headers)
-                if attempt.num < attempts and _is_passing(answer):
-                    raise _Again
+                if attempt.num < attempts and _is_retryable(answer):
+                    raise _RetryableResponse
         return answer
 
     async def _once(
@@ -96,11 +96,11 @@ class Client:
         return self._opened
 
 
-class _Again(Exception):  # noqa: N818 -- not an error: it asks for the next attempt
-    """The answer may be another one soon."""
+class _RetryableResponse(Exception):  # noqa: N818 -- not an error: it asks for the next attempt
+    """The response may differ soon."""
 
 
-def _is_passing(answer: Answer) -> bool:
+def _is_retryable(answer: Answer) -> bool:
     is_server_error = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return is_server_error or answer.status == HTTPStatus.TOO_MANY_REQUESTS
 
@@ -108,8 +108,8 @@ def _is_passing(answer: Answer) -> bool:
 def _attributes(method: str, url: str) -> dict[str, Any]:
     parts = urlsplit(url)
     # Without the query, which may name a person or hold a secret.
-    told = {"http.request.method": method, "url.full": f"{parts.scheme}://{parts.netloc}{parts.path}"}
-    return {**told, "server.address": parts.hostname or ""}
+    attributes = {"http.request.method": method, "url.full": f"{parts.scheme}://{parts.netloc}{parts.path}"}
+    return {**attributes, "server.address": parts.hostname or ""}
 
 
 def _trace() -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""What a process asks before it calls itself ready: database, schema, wake-ups, drain loops."""
+"""Readiness checks: database, schema version, wake-ups, drain loops."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence

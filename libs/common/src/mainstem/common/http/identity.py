@@ -1,4 +1,4 @@
-"""Who calls: the identity that the gateway signs for each request, and how a service verifies it.
+"""Caller identities: tokens that the gateway signs for each request, and their verification.
 
 An identity is an EdDSA JWT of type `mainstem-identity+jwt`: audience = the service, subject = the caller,
 `scope` = what it may, a minute to live. It lives by machine time.

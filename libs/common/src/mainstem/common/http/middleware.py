@@ -1,6 +1,6 @@
-"""What is told of each request: an id in logs and answer, a log line, a span, how long it took.
+"""Request middleware: request id, log line, span and duration of each request.
 
-OpenTelemetry's own middleware tells the same, and takes more CPU for it than most requests need.
+OpenTelemetry's own middleware records the same, and takes more CPU for it than most requests need.
 """
 
 import re
@@ -26,11 +26,11 @@ _USABLE = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 DURATION_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0)
 
 log = structlog.get_logger()
-_answers: set["Answer"] = set()
+_active: set["ServedRequest"] = set()
 
 
 def _count_active(_options: CallbackOptions) -> Iterable[Observation]:
-    return [Observation(len(_answers))]
+    return [Observation(len(_active))]
 
 
 # The names are OpenTelemetry's: https://opentelemetry.io/docs/specs/semconv/http/http-metrics/
@@ -45,15 +45,15 @@ metrics.meter().create_observable_up_down_counter(
 )
 
 
-class Answer:
-    """One request's answer on its way: given the request's id, and told of in the log as it begins."""
+class ServedRequest:
+    """A request under way: its response gets the request id, and is logged as it begins."""
 
-    def __init__(self, scope: Scope, send: Send, request_id: str, *, is_told: bool) -> None:
+    def __init__(self, scope: Scope, send: Send, request_id: str, *, is_observed: bool) -> None:
         self.status: int | None = None
         self._scope = scope
         self._send = send
         self._request_id = request_id
-        self._is_told = is_told
+        self._is_observed = is_observed
         self._started_at = time.monotonic()
 
     @property
@@ -67,24 +67,24 @@ class Answer:
         return getattr(self._scope.get("route"), "path", None)
 
     async def send(self, message: Message) -> None:
-        """Send a part of the answer."""
+        """Send a part of the response."""
         if message["type"] == "http.response.start":
             self.status = message["status"]
             own = (_REQUEST_ID_FIELD, self._request_id.encode())
             others = (field for field in message.get("headers", ()) if field[0] != _REQUEST_ID_FIELD)
             message["headers"] = [*others, own]
-            if self._is_told:
+            if self._is_observed:
                 self._log()
         await self._send(message)
 
     def measure(self) -> None:
         """Count the request, now that it has ended."""
-        told = {
+        attributes = {
             "http.request.method": self._scope["method"],
             "http.route": self.route or "",
             "http.response.status_code": self.status or 0,
         }
-        durations.record(self.seconds, told)
+        durations.record(self.seconds, attributes)
 
     def describe(self, span: Span) -> None:
         """Name the request's span by its route: by its path each contact would have a name of its own."""
@@ -108,15 +108,15 @@ class Answer:
         )
 
 
-class Requests:
-    """Gives each request an id, in logs and answer: the caller's `X-Request-Id`, else a new one.
+class RequestMiddleware:
+    """ASGI middleware that gives each request an id: the caller's `X-Request-Id`, else a new one.
 
-    What nobody foresaw becomes a 500 here. Of paths that are `untold` nothing else is told.
+    An unhandled error becomes a 500. Requests to `excluded_paths` get no log line, span or metric.
     """
 
-    def __init__(self, app: ASGIApp, untold: Sequence[str] = ()) -> None:
+    def __init__(self, app: ASGIApp, excluded_paths: Sequence[str] = ()) -> None:
         self._app = app
-        self._untold = frozenset(untold)
+        self._excluded_paths = frozenset(excluded_paths)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
@@ -125,42 +125,44 @@ class Requests:
             return
         headers = Headers(scope=scope)
         request_id = _request_id(headers)
-        is_told = scope["path"] not in self._untold
-        answer = Answer(scope, send, request_id, is_told=is_told)
+        is_observed = scope["path"] not in self._excluded_paths
+        served = ServedRequest(scope, send, request_id, is_observed=is_observed)
         # Never unbound: each request runs in a context of its own (`http.guard`).
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        if is_told:
-            await self._tell(headers.get(spans.TRACEPARENT), scope, receive, answer)
+        if is_observed:
+            await self._observe(headers.get(spans.TRACEPARENT), scope, receive, served)
         else:
-            await self._serve(scope, receive, answer)
+            await self._serve(scope, receive, served)
 
-    async def _tell(self, traceparent: str | None, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _observe(
+        self, traceparent: str | None, scope: Scope, receive: Receive, served: ServedRequest
+    ) -> None:
         """Serve a request in a span, and count it.
 
         Path and query are left out: either may name a person, or hold a secret. The route says enough.
         """
         method = scope["method"]
         about = {"http.request.method": method, "url.scheme": scope["scheme"]}
-        _answers.add(answer)
+        _active.add(served)
         try:
             with spans.span(method, parent=traceparent, kind=SpanKind.SERVER, **about) as span:
                 try:
-                    await self._serve(scope, receive, answer)
+                    await self._serve(scope, receive, served)
                 finally:
-                    answer.describe(span)
+                    served.describe(span)
         finally:
-            _answers.discard(answer)
-            answer.measure()
+            _active.discard(served)
+            served.measure()
 
-    async def _serve(self, scope: Scope, receive: Receive, answer: Answer) -> None:
+    async def _serve(self, scope: Scope, receive: Receive, served: ServedRequest) -> None:
         try:
-            await self._app(scope, receive, answer.send)
+            await self._app(scope, receive, served.send)
         except Exception as error:
             # Answered here and not further out, so that answer and log bear the id, and no span the text.
             log.exception("request.failed", error=type(error).__name__)
-            if answer.status is not None:
+            if served.status is not None:
                 raise
-            await problem_response(MainstemError())(scope, receive, answer.send)
+            await problem_response(MainstemError())(scope, receive, served.send)
 
 
 def _request_id(headers: Headers) -> str:

@@ -23,7 +23,7 @@ from mainstem.common.errors import (
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.http.identity import Principal, Verifier
 from mainstem.common.http.requests.budget import Budget, Holding
-from mainstem.common.http.requests.departure import Departure
+from mainstem.common.http.requests.disconnect import DisconnectWatch
 from mainstem.common.http.requests.reading import check_declared, read_body
 from mainstem.common.telemetry import metrics
 
@@ -93,7 +93,7 @@ class EndpointRoute(Route):
                 request = WholeRequest(scope, receive, send, body)
                 if self.declaration.method != "GET":
                     return await self._function(request)
-                with Departure(receive):
+                with DisconnectWatch(receive):
                     return await self._function(request)
         except MainstemError:
             raise

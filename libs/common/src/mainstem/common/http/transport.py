@@ -1,4 +1,4 @@
-"""Transport of calls: one request and its response, or the reason why none came; pyreqwest stays below."""
+"""HTTP transport: one request and its response, or why none came; the only importer of pyreqwest."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

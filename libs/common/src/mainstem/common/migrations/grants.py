@@ -1,4 +1,4 @@
-"""Who may do what in the database: one table in code, applied after every upgrade in its transaction.
+"""Database privileges of each role: one table in code, applied after every upgrade in its transaction.
 
 One writer a table; readers of another service's schema read its `v1_` views.
 Grants hang on group roles without login; the logins that a deployment creates are members of them.

@@ -1,4 +1,4 @@
-"""Brings a database to this package's version: history, version row and grants in one transaction."""
+"""Upgrade of a database to this package's version: history, version row and grants in one transaction."""
 
 from alembic import command
 from alembic.config import Config

@@ -1,4 +1,4 @@
-"""Which database this code needs, and whether the one at hand will do."""
+"""Schema version: the one that this code needs, and the check of the database's own."""
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.errors import MainstemError

@@ -1,4 +1,4 @@
-"""Schema `billing`: who is sold to, checkouts under way, and what is done at providers. Writer: billing."""
+"""Schema `billing`: accounts, reservations of checkouts, and operations at providers. Writer: billing."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Schema `contact`: people as platforms know them, and what the platforms were told. Writer: sync."""
+"""Schema `contact`: contacts, their identities, and their deliveries to platforms. Writer: sync."""
 
 from datetime import datetime
 from typing import Any

@@ -1,4 +1,4 @@
-"""Schema `gateway`: who may call, what each may, and the keys that say so. Writer: gateway."""
+"""Schema `gateway`: API clients, their roles and permissions, and signing keys. Writer: gateway."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""Schema `inbox`: what was received, once each, until it is done. Writer: ingest; everyone may insert."""
+"""Schema `inbox`: received events, each once, and accounts. Writer: ingest; others may insert events."""
 
 from datetime import datetime
 

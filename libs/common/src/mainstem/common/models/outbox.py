@@ -1,4 +1,4 @@
-"""Schema `outbox`: what others are to be told, one row a consumer. Everyone inserts, the consumer settles."""
+"""Schema `outbox`: announcements, one row a consumer. Every service inserts, the consumer settles."""
 
 from datetime import datetime
 

@@ -1,7 +1,7 @@
-"""Grouping: what several callers ask for at about the same time is done at once, by one round trip.
+"""Grouping: calls of several callers at about the same time become one round trip.
 
-There is no timer: whatever comes while the last group is worked on goes into the next one, so that who
-comes alone does not wait.
+There is no timer: calls that come while a group is worked on form the next group, so a single call does not
+wait.
 """
 
 import asyncio
@@ -10,14 +10,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, TypeVar
 
-One = TypeVar("One")
-Answer = TypeVar("Answer")
+ItemT = TypeVar("ItemT")
+ResultT = TypeVar("ResultT")
 
 GROUP = 100
 
 
-class Grouped(Generic[One, Answer]):
-    """Asks for one thing at a time, of something that answers for several.
+class Grouped(Generic[ItemT, ResultT]):
+    """Callable for one item at a time, over a function that acts on several.
 
     Args:
         act: answers for a group, in the group's order. What it does runs in the context in which this was
@@ -29,7 +29,7 @@ class Grouped(Generic[One, Answer]):
 
     def __init__(
         self,
-        act: Callable[[Sequence[One]], Awaitable[Sequence[Answer]]],
+        act: Callable[[Sequence[ItemT]], Awaitable[Sequence[ResultT]]],
         *,
         most: int = GROUP,
         is_own: Callable[[Exception], bool] = lambda _: False,
@@ -38,17 +38,17 @@ class Grouped(Generic[One, Answer]):
         self._most = most
         self._is_own = is_own
         self._context = contextvars.copy_context()
-        self._waiting: deque[tuple[One, asyncio.Future[Answer]]] = deque()
+        self._waiting: deque[tuple[ItemT, asyncio.Future[ResultT]]] = deque()
         self._running: asyncio.Task[None] | None = None
 
-    async def __call__(self, one: One) -> Answer:
-        """Return the answer for one. A caller that is cancelled leaves the others' group alone.
+    async def __call__(self, item: ItemT) -> ResultT:
+        """Return the result for one item. A caller that is cancelled leaves the others' group alone.
 
         Raises:
-            Exception: what `act` raised, for the group or, if it was its fault, for this one.
+            Exception: what `act` raised, for the group or, if this item is at fault, for the item alone.
         """
-        answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
-        self._waiting.append((one, answer))
+        answer: asyncio.Future[ResultT] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, answer))
         if self._running is None:
             self._running = asyncio.create_task(self._run(), context=self._context.copy())
         return await answer
@@ -66,9 +66,9 @@ class Grouped(Generic[One, Answer]):
         finally:
             self._running = None
 
-    async def _answer(self, group: Sequence[tuple[One, asyncio.Future[Answer]]]) -> None:
+    async def _answer(self, group: Sequence[tuple[ItemT, asyncio.Future[ResultT]]]) -> None:
         try:
-            answers = await self._act([one for one, _ in group])
+            answers = await self._act([item for item, _ in group])
         except Exception as error:  # noqa: BLE001 -- whatever it is, it is the callers', who wait for it
             if len(group) > 1 and self._is_own(error):
                 half = len(group) // 2
@@ -86,7 +86,7 @@ class Grouped(Generic[One, Answer]):
                     waiting.set_result(answer)
 
 
-def _settle(group: Sequence[tuple[object, asyncio.Future[Answer]]], error: Exception) -> None:
+def _settle(group: Sequence[tuple[object, asyncio.Future[ResultT]]], error: Exception) -> None:
     for _, waiting in group:
         if not waiting.done():
             waiting.set_exception(error)

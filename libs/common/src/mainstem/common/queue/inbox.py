@@ -1,4 +1,4 @@
-"""Recording: events go into the inbox once each (stop 2). Insert only; claiming them is ingest's."""
+"""Inbox recording: each event is inserted once (stop 2). Claiming is in ingest."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""Announcing: what others are to be told, one entry a consumer, until that consumer has settled it (stop 6).
+"""Outbox: announcements, one entry a consumer, kept until that consumer has settled it (stop 6).
 
 Entries are claimed while they are unsettled, never by a cursor on the id: ids of commits that overlap
 become visible out of order.

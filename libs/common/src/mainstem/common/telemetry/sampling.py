@@ -1,4 +1,4 @@
-"""Which spans are kept: a part of all traces, what shares a span with one of those, and every error."""
+"""Sampling of spans: kept are a part of all traces, what shares a span with one of those, and every error."""
 
 import threading
 from collections.abc import Sequence

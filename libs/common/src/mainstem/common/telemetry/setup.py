@@ -1,4 +1,4 @@
-"""Start and end of telemetry in a process: logs, traces and metrics; the only place that starts an SDK."""
+"""Set-up of telemetry in a process: logs, traces and metrics; the only place that starts an SDK."""
 
 import threading
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ from mainstem.common.telemetry.sampling import ErrorProcessor, PartSampler, repl
 BEGINNINGS = ("BEGIN", "SET LOCAL ")
 FLUSH_SECONDS = 0.5
 
-ABOUT_CALLERS = frozenset(
+CALLER_ATTRIBUTES = frozenset(
     {
         "client.address",
         "client.port",
@@ -33,7 +33,7 @@ ABOUT_CALLERS = frozenset(
         "user_agent.synthetic.type",
     }
 )
-"""What instrumentations tell of who calls: an address may be a person's."""
+"""Span attributes that identify a caller: an address may be personal data."""
 
 
 def start(service: str, settings: ServiceSettings) -> None:
@@ -98,8 +98,8 @@ class DiscreetExporter(SpanExporter):
 
 
 def _discreet(one: ReadableSpan) -> ReadableSpan:
-    told = {name: value for name, value in (one.attributes or {}).items() if name not in ABOUT_CALLERS}
-    return replaced(one, attributes=told, events=(), status=Status(one.status.status_code))
+    kept = {name: value for name, value in (one.attributes or {}).items() if name not in CALLER_ATTRIBUTES}
+    return replaced(one, attributes=kept, events=(), status=Status(one.status.status_code))
 
 
 def flush() -> None:

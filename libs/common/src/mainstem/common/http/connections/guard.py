@@ -10,9 +10,9 @@ from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from mainstem.common.http.connections import refusals
-from mainstem.common.http.connections.limits import Census, Limits
-from mainstem.common.http.connections.refusals import Journal, Refusal
-from mainstem.common.http.connections.strict import BODY, DEAF, HEAD, LINGER_BYTES, StrictProtocol
+from mainstem.common.http.connections.limits import ConnectionLimiter, Limits
+from mainstem.common.http.connections.refusals import Refusal, RefusalLog
+from mainstem.common.http.connections.strict import BODY, CLOSING, HEAD, LINGER_BYTES, StrictProtocol
 
 LINGER_SECONDS = 1.0
 """For a client that still sends after its answer, before the connection is closed."""
@@ -29,15 +29,15 @@ class GuardedProtocol(StrictProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         limits: Limits,
-        census: Census,
-        journal: Journal,
+        limiter: ConnectionLimiter,
+        refusal_log: RefusalLog,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
-        self._census = census
-        self._journal = journal
+        self._limiter = limiter
+        self._refusal_log = refusal_log
         self._answering: RequestResponseCycle | None = None
-        self._last_words = b""
+        self._final_response = b""
         self._context = contextvars.copy_context()
         self._stalled: asyncio.TimerHandle | None = None
 
@@ -47,7 +47,7 @@ class GuardedProtocol(StrictProtocol):
         return self._answering is not None and not self._answering.response_complete
 
     @property
-    def has_asked(self) -> bool:
+    def has_received_request(self) -> bool:
         """Whether a request has come."""
         return self.cycle is not None
 
@@ -58,13 +58,13 @@ class GuardedProtocol(StrictProtocol):
 
     def drop(self) -> None:
         """Close the connection at once."""
-        self._phase = DEAF
+        self._phase = CLOSING
         self.transport.abort()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Count the connection, and expect its first request."""
         super().connection_made(transport)
-        if self._census.admit(self, self.client[0] if self.client else ""):
+        if self._limiter.admit(self, self.client[0] if self.client else ""):
             self._expect(self._limits.head_seconds)
         else:
             self._refuse(refusals.CROWDED)
@@ -72,8 +72,8 @@ class GuardedProtocol(StrictProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget the connection."""
-        self._phase = DEAF
-        self._census.leave(self)
+        self._phase = CLOSING
+        self._limiter.leave(self)
         self._unset_keepalive_if_required()
         self._unset_stalled()
         super().connection_lost(exc)
@@ -85,7 +85,7 @@ class GuardedProtocol(StrictProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came. Each part of a request has its own time limit; blank lines extend none."""
-        if self._phase is DEAF:
+        if self._phase is CLOSING:
             self._discard(data)
             return
         phase, cycle = self._phase, self.cycle
@@ -101,7 +101,7 @@ class GuardedProtocol(StrictProtocol):
 
     def _watch(self) -> None:
         """Set the time limit of the phase; while a request is answered and no other begins, there is none."""
-        if self._phase is DEAF:
+        if self._phase is CLOSING:
             return
         if self._phase is HEAD:
             self._expect(self._limits.head_seconds)
@@ -143,8 +143,8 @@ class GuardedProtocol(StrictProtocol):
             self._expect(LINGER_SECONDS)
         elif self.pipeline:
             self._start_asgi_task(*self.pipeline.pop())
-        elif self._phase is DEAF:
-            self.transport.write(self._last_words)
+        elif self._phase is CLOSING:
+            self.transport.write(self._final_response)
             self._linger()
         else:
             self._watch()
@@ -165,7 +165,7 @@ class GuardedProtocol(StrictProtocol):
         self._cut_off_later()
 
     def _drop_stalled(self) -> None:
-        self._journal.add(refusals.UNREAD)
+        self._refusal_log.add(refusals.UNREAD)
         self.drop()
 
     def _unset_stalled(self) -> None:
@@ -175,7 +175,7 @@ class GuardedProtocol(StrictProtocol):
 
     def _refuse(self, refusal: Refusal) -> None:
         """Answer what cannot be served, after the answers that are still due, and close."""
-        self._journal.add(refusal)
+        self._refusal_log.add(refusal)
         broken = self.cycle if self._phase is BODY else None
         if broken is not None:
             self._forget(broken)
@@ -198,9 +198,9 @@ class GuardedProtocol(StrictProtocol):
 
     def _end_after_answers(self, refusal: Refusal | None = None) -> None:
         """Read nothing more; after the answers that are due, send a refusal if there is one, and close."""
-        self._phase = DEAF
+        self._phase = CLOSING
         self._unset_keepalive_if_required()
-        self._last_words = b"" if refusal is None else refusals.response(refusal)
+        self._final_response = b"" if refusal is None else refusals.response(refusal)
         last = self.pipeline[0][0] if self.pipeline else self._answering
         if last is None or last.response_complete:
             self._linger()
@@ -209,7 +209,7 @@ class GuardedProtocol(StrictProtocol):
 
     def _linger(self) -> None:
         """End the sending side, and close once the client has done so too, or after a moment."""
-        self._phase = DEAF
+        self._phase = CLOSING
         self._read_bytes = 0
         if not self.transport.is_closing():
             self.flow.resume_reading()
@@ -235,7 +235,7 @@ class GuardedProtocol(StrictProtocol):
         self._stalled = self.loop.call_later(self._limits.write_seconds, self.transport.abort)
 
 
-def guarded(limits: Limits, census: Census) -> type[asyncio.Protocol]:
+def guarded(limits: Limits, limiter: ConnectionLimiter) -> type[asyncio.Protocol]:
     """Return what `uvicorn.Config(http=…)` takes: the protocol with its bounds."""
-    protocol = partial(GuardedProtocol, limits=limits, census=census, journal=Journal())
+    protocol = partial(GuardedProtocol, limits=limits, limiter=limiter, refusal_log=RefusalLog())
     return cast("type[asyncio.Protocol]", protocol)

@@ -45,8 +45,8 @@ class Limits:
     connections_per_address: int = 256
 
 
-class Connection(Protocol):
-    """A connection as the census sees it."""
+class CountedConnection(Protocol):
+    """A connection as the limiter sees it."""
 
     @property
     def is_answering(self) -> bool:
@@ -54,7 +54,7 @@ class Connection(Protocol):
         ...
 
     @property
-    def has_asked(self) -> bool:
+    def has_received_request(self) -> bool:
         """Whether a request has come."""
         ...
 
@@ -79,7 +79,7 @@ class Trusted:
         return bool(address) and address in self._hosts
 
 
-class Census:
+class ConnectionLimiter:
     """Counts open connections of a process and of each client address.
 
     A full process drops its oldest connection on which no request came, else one that answers nothing, else
@@ -89,10 +89,10 @@ class Census:
     def __init__(self, limits: Limits, trusted: Trusted) -> None:
         self._limits = limits
         self._trusted = trusted
-        self._open: dict[Connection, str | None] = {}
+        self._open: dict[CountedConnection, str | None] = {}
         self._by_address = Counter[str]()
 
-    def admit(self, connection: Connection, address: str) -> bool:
+    def admit(self, connection: CountedConnection, address: str) -> bool:
         """Count a new connection; return False if it must be refused. Trusted peers have no limit."""
         owner = None if address in self._trusted else owner_of(address)
         if owner is not None and self._by_address[owner] >= self._limits.connections_per_address:
@@ -104,14 +104,14 @@ class Census:
             self._by_address[owner] += 1
         return True
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: CountedConnection) -> None:
         """Forget a connection. Safe to repeat."""
         owner = self._open.pop(connection, None)
         if owner is not None:
             _decrease(self._by_address, owner)
 
     def _make_room(self) -> bool:
-        silent = (connection for connection in self._open if not connection.has_asked)
+        silent = (connection for connection in self._open if not connection.has_received_request)
         idle = (connection for connection in self._open if not connection.is_answering)
         unfinished = (connection for connection in self._open if connection.awaits_body)
         found = next(chain(silent, idle, unfinished), None)
@@ -121,7 +121,7 @@ class Census:
         return found is not None
 
 
-class AddressShare:
+class AddressLimitMiddleware:
     """Refuses requests of a client address that has too many under way.
 
     Behind a trusted proxy one connection carries requests of many clients, so connections say nothing there.

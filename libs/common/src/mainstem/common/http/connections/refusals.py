@@ -66,7 +66,7 @@ CROWDED = Refusal(
 )
 
 
-class Journal:
+class RefusalLog:
     """Log and metric of the refusals of one process."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from mainstem.common.http.connections.guard import guarded
-from mainstem.common.http.connections.limits import AddressShare, Census, Limits, Trusted
+from mainstem.common.http.connections.limits import AddressLimitMiddleware, ConnectionLimiter, Limits, Trusted
 from mainstem.common.settings import ServiceSettings
 from mainstem.common.telemetry.watchdog import open_watchdog
 
@@ -38,10 +38,10 @@ def configuration(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
     is_behind_proxy = TRUSTED_PROXIES in os.environ
     return uvicorn.Config(
         # Without a proxy an address has no more requests under way than connections.
-        AddressShare(app, limits, trusted) if is_behind_proxy else app,
+        AddressLimitMiddleware(app, limits, trusted) if is_behind_proxy else app,
         host=settings.host,
         port=settings.port,
-        http=guarded(limits, Census(limits, trusted)),
+        http=guarded(limits, ConnectionLimiter(limits, trusted)),
         ws="none",
         log_config=None,
         access_log=False,
@@ -53,38 +53,40 @@ def configuration(app: ASGIApp, settings: ServiceSettings) -> uvicorn.Config:
     )
 
 
-class Ending:
-    """Whether the process was told to end; `/__heartbeat__` answers by it."""
+class ShutdownState:
+    """Whether shutdown has begun; `/__heartbeat__` is not ready from then on."""
 
     def __init__(self) -> None:
         self.has_begun = False
 
 
 class Server(uvicorn.Server):
-    """Serves on for a while once it was told to end, so that whoever balances sees it and turns away.
+    """uvicorn server that serves for `drain_seconds` after SIGTERM, so that load balancers turn away.
 
-    Each answer in that time closes its connection. Then nobody is let in any more, and what is under way
-    may end within uvicorn's `timeout_graceful_shutdown`.
+    Each response in that time closes its connection. Then the server stops listening, and requests under
+    way may end within uvicorn's `timeout_graceful_shutdown`.
     """
 
-    def __init__(self, config: uvicorn.Config, ending: Ending, *, drain_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, shutdown_state: ShutdownState, *, drain_seconds: float
+    ) -> None:
         super().__init__(config)
-        self._ending = ending
+        self._shutdown_state = shutdown_state
         self._drain_seconds = drain_seconds
         self._closes_at = 0.0
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """Begin to end; told so once more, stop listening at once."""
+        """Begin the shutdown; on a second signal, stop listening at once."""
         super().handle_exit(sig, frame)
-        if not self._ending.has_begun:
-            self._ending.has_begun = True
+        if not self._shutdown_state.has_begun:
+            self._shutdown_state.has_begun = True
             self._closes_at = time.monotonic() + self._drain_seconds
             self.should_exit = self._drain_seconds == 0
 
     async def on_tick(self, counter: int) -> bool:
-        """Return whether to stop listening; asked ten times a second."""
+        """Return whether to stop listening; called ten times a second."""
         is_over = await super().on_tick(counter)
-        if not self._ending.has_begun:
+        if not self._shutdown_state.has_begun:
             return is_over
         if CLOSE not in self.server_state.default_headers:
             # A new list: requests that are under way hold the old one.
@@ -92,7 +94,7 @@ class Server(uvicorn.Server):
         return is_over or time.monotonic() >= self._closes_at
 
     async def main_loop(self) -> None:
-        """Serve until told to stop, with a watchdog on the loop."""
+        """Serve until a signal, with a watchdog on the loop."""
         async with open_watchdog():
             await super().main_loop()
 

@@ -42,11 +42,11 @@ class Phase(Enum):
     IDLE = auto()
     HEAD = auto()
     BODY = auto()
-    DEAF = auto()
+    CLOSING = auto()
     """Nothing is read any more: the connection is about to close."""
 
 
-IDLE, HEAD, BODY, DEAF = Phase
+IDLE, HEAD, BODY, CLOSING = Phase
 """Looked up a dozen times a request; as attributes of the enumeration each costs twice as much."""
 
 
@@ -89,7 +89,7 @@ class StrictProtocol(HttpToolsProtocol, ABC):
             return
         view = memoryview(data)
         for start in range(0, len(data), PART_BYTES):
-            if self._phase is not DEAF:
+            if self._phase is not CLOSING:
                 self._parse_part(view[start : start + PART_BYTES])
 
     def _parse_part(self, data: bytes | memoryview) -> None:

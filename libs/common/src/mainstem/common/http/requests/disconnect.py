@@ -1,4 +1,4 @@
-"""Departure of a client: a request that only reads ends with it, so that nobody works for nobody."""
+"""Client disconnects: a handler that only reads is cancelled when its client has disconnected."""
 
 import asyncio
 from types import TracebackType
@@ -11,16 +11,16 @@ LOOK_SECONDS = 0.05
 """A request that ends sooner is not watched, and pays nothing but a timer."""
 
 
-class Departure:
-    """Cancels the task that entered it once the client has left.
+class DisconnectWatch:
+    """Cancels the task that entered it once the client has disconnected.
 
     Raises:
-        ClientDisconnect: the client has left.
+        ClientDisconnect: the client has disconnected.
     """
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
-        self._has_left = False
+        self._is_disconnected = False
         self._watching: asyncio.Task[None] | None = None
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -39,7 +39,7 @@ class Departure:
             self._timer.cancel()
         if self._watching is not None:
             self._watching.cancel()
-        if self._has_left and self._task is not None:
+        if self._is_disconnected and self._task is not None:
             self._task.uncancel()
             raise ClientDisconnect from error
 
@@ -49,6 +49,6 @@ class Departure:
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._has_left = True
+        self._is_disconnected = True
         if self._task is not None:
             self._task.cancel()
