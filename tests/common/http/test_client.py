@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from mainstem.common.http.breaker import FAILURES_TO_OPEN, Breaker, CircuitOpenError
 from mainstem.common.http.client import Client, open_client
-from mainstem.common.http.transport import Answer, NoAnswerError, NotReachedError
+from mainstem.common.http.transport import NoAnswerError, NotReachedError, UpstreamResponse
 from mainstem.sandbox.servers.ports import Ports
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -177,7 +177,7 @@ async def test_an_open_circuit_lets_one_trial_through_and_closes_when_that_succe
         results = await asyncio.gather(
             *(client.request("GET", "/") for _ in range(5)), return_exceptions=True
         )
-        assert sum(isinstance(result, Answer) for result in results) == 1
+        assert sum(isinstance(result, UpstreamResponse) for result in results) == 1
         assert sum(isinstance(result, CircuitOpenError) for result in results) == 4
         assert outside.requests == 2
         await asyncio.gather(*(client.request("GET", "/") for _ in range(5)))

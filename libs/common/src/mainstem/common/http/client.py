@@ -15,13 +15,13 @@ import stamina
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from mainstem.common.http.breaker import Breaker
-from mainstem.common.http.transport import Answer, NoAnswerError
+from mainstem.common.http.transport import NoAnswerError, UpstreamResponse
 from mainstem.common.telemetry import spans
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from mainstem.common.http.transport import Exchange
+    from mainstem.common.http.transport import HttpTransport
 
 TIMEOUT_SECONDS = 5.0
 
@@ -34,7 +34,7 @@ class Client:
         self._base_url = base_url
         self._timeout_seconds = timeout_seconds
         self._connections = connections
-        self._opened: Exchange | None = None
+        self._opened: HttpTransport | None = None
 
     async def request(
         self,
@@ -44,7 +44,7 @@ class Client:
         form: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
         attempts: int = 1,
-    ) -> Answer:
+    ) -> UpstreamResponse:
         """Send a request, up to `attempts` times, and return the last answer, whatever its status.
 
         A request is repeated after no answer, a 429 or a 5xx. One whose caller is cancelled may go on until
@@ -68,13 +68,13 @@ class Client:
 
     async def _once(
         self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str] | None
-    ) -> Answer:
+    ) -> UpstreamResponse:
         self._breaker.check()
         # The base may have a path of its own, which a URL's rules for joining would drop.
         target = f"{self._base_url}{url}"
         with spans.span(method, kind=SpanKind.CLIENT, **_attributes(method, target)) as span:
             try:
-                answer = await self._exchange().send(method, target, form, {**(headers or {}), **_trace()})
+                answer = await self._transport().send(method, target, form, {**(headers or {}), **_trace()})
             except NoAnswerError:
                 self._breaker.record(ok=False)
                 raise
@@ -88,11 +88,11 @@ class Client:
         if self._opened is not None:
             await self._opened.close()
 
-    def _exchange(self) -> Exchange:
+    def _transport(self) -> HttpTransport:
         if self._opened is None:
-            from mainstem.common.http.transport import Exchange  # noqa: PLC0415 -- megabytes, which a door that calls nobody saves
+            from mainstem.common.http.transport import HttpTransport  # noqa: PLC0415 -- megabytes, which a door that calls nobody saves
 
-            self._opened = Exchange(self._timeout_seconds, self._connections)
+            self._opened = HttpTransport(self._timeout_seconds, self._connections)
         return self._opened
 
 
@@ -100,7 +100,7 @@ class _RetryableResponse(Exception):  # noqa: N818 -- not an error: it asks for 
     """The response may differ soon."""
 
 
-def _is_retryable(answer: Answer) -> bool:
+def _is_retryable(answer: UpstreamResponse) -> bool:
     is_server_error = answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     return is_server_error or answer.status == HTTPStatus.TOO_MANY_REQUESTS
 

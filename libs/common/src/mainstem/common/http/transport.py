@@ -20,8 +20,8 @@ class NotReachedError(NoAnswerError):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What a service answered."""
+class UpstreamResponse:
+    """Status and content of an upstream's response."""
 
     status: int
     content: bytes
@@ -51,8 +51,8 @@ request an error of connecting too.
 """
 
 
-class Exchange:
-    """Connections, made when they are first needed."""
+class HttpTransport:
+    """Connections to upstreams, made when they are first needed."""
 
     def __init__(self, timeout_seconds: float, connections: int) -> None:
         seconds = timedelta(seconds=timeout_seconds)
@@ -69,7 +69,7 @@ class Exchange:
 
     async def send(
         self, method: str, url: str, form: Mapping[str, str] | None, headers: Mapping[str, str]
-    ) -> Answer:
+    ) -> UpstreamResponse:
         """Send a request and return its answer, whatever the status.
 
         Raises:
@@ -79,7 +79,7 @@ class Exchange:
         builder = self._http.request(method, url).headers(headers)
         try:
             response = await (builder if form is None else builder.form(form)).build().send()
-            return Answer(response.status, bytes(await response.bytes()))
+            return UpstreamResponse(response.status, bytes(await response.bytes()))
         except PyreqwestError as error:
             # Its text may quote what was sent.
             kind = NotReachedError if _is_before_sending(error) else NoAnswerError

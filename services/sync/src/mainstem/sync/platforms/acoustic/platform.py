@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from mainstem.common.http.breaker import CircuitOpenError
 from mainstem.common.http.client import Client
-from mainstem.common.http.transport import Answer, NotReachedError
+from mainstem.common.http.transport import NotReachedError, UpstreamResponse
 from mainstem.common.telemetry import metrics
 from mainstem.sync.platforms.acoustic import columns, xml
 from mainstem.sync.platforms.acoustic.tokens import NO_ANSWER, Account, Tokens
@@ -114,7 +114,7 @@ class Acoustic:
         except xml.FaultError as error:
             raise SendError(f"HTTP {answer.status}: {error}") from None
 
-    async def _post(self, token: str, envelope: str) -> Answer:
+    async def _post(self, token: str, envelope: str) -> UpstreamResponse:
         headers = {"Authorization": f"Bearer {token}"}
         try:
             return await self._client.request("POST", "/XMLAPI", form={"xml": envelope}, headers=headers)
@@ -130,7 +130,7 @@ class Acoustic:
         return write(self._account.product_table, request.rows)
 
 
-def _demand_success(answer: Answer) -> None:
+def _demand_success(answer: UpstreamResponse) -> None:
     """Pass if the answer says that all was done.
 
     Raises:
