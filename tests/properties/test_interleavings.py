@@ -14,7 +14,7 @@ from ingest_bench import Ingest, empty, new_event
 from servers import Database
 from stripe_events import START
 
-from mainstem.common.database.locks import Class, _key, lock
+from mainstem.common.database.locks import LockClass, _key, lock
 from mainstem.common.database.pool import Transactions, open_pool
 from mainstem.common.queue.inbox import insert
 from mainstem.common.queue.lease import Lease
@@ -61,11 +61,11 @@ async def test_locks_are_taken_in_the_order_of_their_keys_whatever_the_names(ing
 
     async def take_all() -> int:
         async with ingest.pool.transaction() as connection:
-            await lock(connection, Class.OBJECT, reversed(names))
+            await lock(connection, LockClass.OBJECT, reversed(names))
         return 0
 
     async with ingest.pool.transaction() as connection:
-        await lock(connection, Class.OBJECT, [middle])
+        await lock(connection, LockClass.OBJECT, [middle])
         taking = asyncio.create_task(take_all())
         await until_waiting_or_done(ingest, taking)
         granted = {row["key"] for row in await ingest.rows(LOCKS) if row["granted"]}
@@ -77,7 +77,7 @@ async def test_no_lock_outlives_its_transaction(ingest: Ingest, module_database:
     """Not a pool's connection: what a pool takes back it unlocks, which poolers between do not."""
     connection = await asyncpg.connect(module_database.urls["ingest"])
     async with connection.transaction():
-        await lock(connection, Class.OWNER, [("one",), ("other",)])
+        await lock(connection, LockClass.OWNER, [("one",), ("other",)])
         assert len(await ingest.rows(LOCKS)) == 2
     assert await ingest.rows(LOCKS) == []
     await connection.close()

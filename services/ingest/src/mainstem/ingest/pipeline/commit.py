@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
-from mainstem.common.database.locks import Class, lock
+from mainstem.common.database.locks import LockClass, lock
 from mainstem.common.database.pool import Connection
 from mainstem.common.errors import MainstemError
 from mainstem.common.owner import Link
@@ -81,7 +81,7 @@ class Commit:
         items = [(one.account, item) for one in changes for item in _items(one)]
         found = await self._owners.find_holders(connection, subscriptions, items)
         locked = {*roots, *named, *found}
-        await lock(connection, Class.OBJECT, ((self._provider, *name) for name in locked))
+        await lock(connection, LockClass.OBJECT, ((self._provider, *name) for name in locked))
         customers = await self._owners.find(connection, _concerned(changes), subscriptions, items)
         if not locked.issuperset(one.key for one in customers):
             raise MovedError
@@ -100,7 +100,7 @@ class Commit:
             link = self._named(change)
             if link is not None:
                 links.setdefault(link, []).append(CustomerKey(change.account, change.snapshot.id))
-        await lock(connection, Class.OWNER, ((self._provider, *link) for link in links))
+        await lock(connection, LockClass.OWNER, ((self._provider, *link) for link in links))
         return links
 
     def _named(self, change: Change) -> Link | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import structlog
 
 from mainstem.common.clock import Clock
-from mainstem.common.database.locks import Class, lock
+from mainstem.common.database.locks import LockClass, lock
 from mainstem.common.database.pool import Connection, Transactions
 from mainstem.common.owner import Link
 from mainstem.common.queue.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement
@@ -131,7 +131,7 @@ class Walk:
             if not links:
                 await connection.execute(COMPLETE, cursor["id"], self._clock.now())
                 return Step(is_over=True)
-            await lock(connection, Class.OWNER, ((self._provider, *link) for link in links))
+            await lock(connection, LockClass.OWNER, ((self._provider, *link) for link in links))
             now = self._clock.now()
             changed = await rederive(connection, self._provider, links, rules, now)
             announcements = [
