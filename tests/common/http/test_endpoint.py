@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mainstem.common.errors import UnauthorizedError
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.http.identity import Principal
 from mainstem.common.http.requests.budget import Budget
@@ -50,12 +50,12 @@ async def answer(request: Request) -> Response:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
     yield {"identity": Verifier(), "checks": {}}  # type: ignore[typeddict-item]  # needs no keys
 
 
 @asynccontextmanager
-async def without_identity(_app: Starlette) -> AsyncIterator[State]:
+async def without_identity(_app: Starlette) -> AsyncIterator[AppState]:
     yield {"identity": None, "checks": {}}
 
 

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from structlog.testing import capture_logs
 from wire import wire_to
 
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.endpoint import Endpoint
 
 READ = Endpoint("GET", "/waits", answers={200: "in the end"}, public=True)
@@ -38,7 +38,7 @@ async def wait(request: Request) -> Response:
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
         yield {"identity": None, "checks": {}}
 
     events.clear()

@@ -15,7 +15,7 @@ from starlette.responses import JSONResponse, Response
 from structlog.testing import capture_logs
 
 from mainstem.common.errors import UnavailableError
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.http.requests.budget import Budget
 from mainstem.common.http.requests.reading import parse_length
@@ -65,7 +65,7 @@ async def fail(_request: Request) -> Response:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
     yield {"identity": None, "checks": {}}
 
 

@@ -15,7 +15,7 @@ from structlog.testing import capture_logs
 
 from mainstem.common import errors
 from mainstem.common.errors import PROBLEM, InvalidError, MainstemError, UnauthorizedError
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.http.health import Check
 from mainstem.common.http.identity import Principal
@@ -96,7 +96,7 @@ def checks() -> Checks:
 @pytest.fixture
 async def http(checks: Checks) -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
         yield {"identity": Doorkeeper(), "checks": checks.all()}  # type: ignore[typeddict-item]  # needs no keys
 
     app = build_app("test", endpoints=ENDPOINTS, lifespan=lifespan)
@@ -146,7 +146,7 @@ async def test_the_database_away_is_a_503_that_tells_no_texts(
 
 async def test_a_process_that_is_to_end_is_not_ready_and_still_alive(checks: Checks) -> None:
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
         yield {"identity": None, "checks": checks.all()}
 
     app = build_app("test", endpoints=(), lifespan=lifespan)

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstem.common.errors import PROBLEM
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.endpoint import Endpoint
 
 TEMPORARY = (
@@ -54,7 +54,7 @@ async def fail(request: Request) -> Response:
 @pytest.fixture
 async def http() -> AsyncIterator[httpx.AsyncClient]:
     @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[State]:
+    async def lifespan(_app: Starlette) -> AsyncIterator[AppState]:
         yield {"identity": None, "checks": {}}
 
     app = build_app("test", endpoints=[FAIL], lifespan=lifespan)

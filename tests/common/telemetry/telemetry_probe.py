@@ -24,7 +24,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstem.common.database.sessions import Database, open_database
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.settings import ServiceSettings
 from mainstem.common.telemetry import setup as telemetry
@@ -36,7 +36,7 @@ UNSAMPLED = "00-2af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"
 log = structlog.get_logger()
 
 
-class ProbeState(State):
+class ProbeState(AppState):
     """What the endpoints need."""
 
     database: Database

@@ -12,7 +12,7 @@ from mainstem.billing.operations import perform
 from mainstem.billing.settings import Settings
 from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import open_pool
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.queue.drain import Drain, open_drains
 from mainstem.common.queue.waker import open_waker
@@ -28,7 +28,7 @@ def build(settings: Settings) -> Starlette:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[AppState]:
     """Open what the work needs, work until the end, and end with what is held."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     clock = open_clock(settings.clock_file)

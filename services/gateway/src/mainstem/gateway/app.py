@@ -33,7 +33,7 @@ SERVICE = "gateway"
 ENDPOINTS = (*tokens.ENDPOINTS, *keys.ENDPOINTS)
 
 
-class GatewayState(web.State, TokenState, KeyState, ProxyState):
+class GatewayState(web.AppState, TokenState, KeyState, ProxyState):
     """Request state of the gateway: what its rooms' endpoints read."""
 
 

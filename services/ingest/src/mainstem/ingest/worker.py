@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from mainstem.common.clock import Clock, open_clock
 from mainstem.common.database.pool import Pool, open_pool
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.owner import rule
 from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
@@ -40,7 +40,7 @@ def build(settings: Settings) -> Starlette:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[AppState]:
     """Open what the work needs, work until the end, and end with what is held."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     clock = open_clock(settings.clock_file)

@@ -23,7 +23,7 @@ SERVICE = "sync"
 ENDPOINTS = (*contacts.ENDPOINTS,)
 
 
-class SyncState(web.State, ContactState):
+class SyncState(web.AppState, ContactState):
     """Request state of sync: what its rooms' endpoints read."""
 
 

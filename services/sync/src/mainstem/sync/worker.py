@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 
 from mainstem.common.clock import Clock, open_clock
 from mainstem.common.database.pool import Connections, open_pool
-from mainstem.common.http.app import State, build_app
+from mainstem.common.http.app import AppState, build_app
 from mainstem.common.http.client import open_client
 from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
@@ -36,7 +36,7 @@ def build(settings: Settings) -> Starlette:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[AppState]:
     """Run the drains until the end; each then finishes what it holds."""
     redis_url = None if settings.redis_url is None else settings.redis_url.get_secret_value()
     clock, owner = open_clock(settings.clock_file), f"{settings.instance}:{os.getpid()}"

@@ -42,8 +42,8 @@ RETRY_AFTER_SECONDS = 5
 log = structlog.get_logger()
 
 
-class State(TypedDict):
-    """What a service's lifespan gives to every request, at least.
+class AppState(TypedDict):
+    """State that a service's lifespan gives to every request, at least.
 
     A process whose `identity` is None verifies none: it serves public endpoints alone.
     """
@@ -125,7 +125,7 @@ def build_app(
     Args:
         service: its name, in telemetry and `/__version__`.
         endpoints: declarations, with their handlers.
-        lifespan: opens what the handlers need, as a `State`.
+        lifespan: opens what the handlers need, as an `AppState`.
         unmatched: answers paths that no endpoint has; by default 401, 404, or a redirect to the path.
         budget: limit on bodies that are held; by default 64 MiB.
 

@@ -20,7 +20,7 @@ from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.owner import Link
 
 
-class AccountsState(web.State):
+class AccountsState(web.AppState):
     """State that the account endpoints need of their process."""
 
     settings: Settings

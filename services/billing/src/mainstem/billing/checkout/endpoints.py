@@ -33,7 +33,7 @@ from mainstem.common.http.endpoint import Endpoint
 _SESSION = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
 
 
-class CheckoutState(web.State):
+class CheckoutState(web.AppState):
     """State that the checkout endpoints need of their process; None without a key at Stripe."""
 
     settings: Settings

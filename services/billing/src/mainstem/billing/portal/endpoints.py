@@ -31,7 +31,7 @@ from mainstem.common.http.bodies import read, read_values
 from mainstem.common.http.endpoint import Endpoint
 
 
-class PortalState(web.State):
+class PortalState(web.AppState):
     """State that the portal endpoints need of their process; `portal` is None without a key at Stripe."""
 
     settings: Settings

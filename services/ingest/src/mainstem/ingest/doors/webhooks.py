@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from mainstem.common.errors import BadRequestError, NotFoundError, UnavailableError
-from mainstem.common.http.app import State as CommonState
+from mainstem.common.http.app import AppState
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.queue.inbox import NewEvent
 from mainstem.common.telemetry import metrics, spans
@@ -27,7 +27,7 @@ dead_lettered = metrics.meter().create_counter(
 )
 
 
-class State(CommonState):
+class State(AppState):
     """What the endpoints are given."""
 
     accounts: Mapping[str, Account]
