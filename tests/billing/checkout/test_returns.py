@@ -5,12 +5,12 @@ import asyncio
 import httpx
 import pytest
 from billing_world import BillingWorld, register, url_of
-from clicking import Browser, Page
+from clicking import Browser, HtmlPage
 
 from mainstem.sandbox.stand_ins.faults import Kind
 
 
-async def come_back(client: httpx.AsyncClient, session: str) -> tuple[int, str, Page]:
+async def come_back(client: httpx.AsyncClient, session: str) -> tuple[int, str, HtmlPage]:
     """Return the page's status and state, and the page."""
     browser = httpx.AsyncClient(base_url=client.base_url)
     async with browser:
@@ -19,7 +19,7 @@ async def come_back(client: httpx.AsyncClient, session: str) -> tuple[int, str, 
     assert answer.headers["cache-control"] == "no-store"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     state = answer.text.partition('data-state="')[2].partition('"')[0]
-    return answer.status_code, state, Page(answer.text)
+    return answer.status_code, state, HtmlPage(answer.text)
 
 
 async def state_of(client: httpx.AsyncClient, session: str) -> str:

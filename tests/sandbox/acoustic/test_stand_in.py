@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from opentelemetry.instrumentation.utils import suppress_http_instrumentation
 
 from mainstem.common.clock import SystemClock
-from mainstem.sandbox.acoustic.account import Account
+from mainstem.sandbox.acoustic.account import AcousticAccount
 from mainstem.sandbox.acoustic.envelope import read_operations
 from mainstem.sandbox.acoustic.operations import Holdings, carry_out
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
@@ -229,7 +229,7 @@ KEYS = [("a", "p"), ("a", "q"), ("b", "p"), ("b", "q")]
 
 
 def _held(order: list[tuple[str, str]]) -> dict[str, Any]:
-    holdings = Holdings(Account("", "", "", "1", "9", "10"))
+    holdings = Holdings(AcousticAccount("", "", "", "1", "9", "10"))
     for person, thing in order:
         xml = upsert(PRODUCTS, {"email_id": person, "product_id": thing, "status": person + thing})
         for operation in read_operations(xml):

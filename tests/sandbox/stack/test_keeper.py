@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mainstem.sandbox.servers.process import Child, ServerError
-from mainstem.sandbox.stack.keeper import Keeper, Server, together
+from mainstem.sandbox.stack.keeper import Keeper, KeptServer, together
 
 REPORTS: list[str] = []
 
@@ -45,7 +45,7 @@ async def keeper() -> AsyncIterator[Keeper]:
 async def test_a_server_that_ends_is_started_again_ever_more_slowly(
     keeper: Keeper, tmp_path: Path, starts_well: bool
 ) -> None:
-    server: Server = Ending(tmp_path / "log", starts_well=starts_well)
+    server: KeptServer = Ending(tmp_path / "log", starts_well=starts_well)
     server.child.start()
     keeper.keep("it", server)
     await asyncio.sleep(1.2)

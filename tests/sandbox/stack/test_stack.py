@@ -9,7 +9,7 @@ from mainstem.sandbox.servers.ports import Ports
 from mainstem.sandbox.stack.assembly import Options, describe, environments_of, take_ports
 from mainstem.sandbox.stack.folder import (
     AcousticAccess,
-    Client,
+    GatewayClient,
     RunFolder,
     Secrets,
     Stack,
@@ -44,7 +44,7 @@ def make_stack(pid: int) -> Stack:
         redis_url="redis://",
         stripe=StripeAccess("base", "sk_test_1", "whsec_1", "2026-10-28.endive"),
         acoustic=AcousticAccess("base"),
-        clients={"demo": Client("demo", "secret")},
+        clients={"demo": GatewayClient("demo", "secret")},
         clock_file="clock",
         logs="logs",
         pid=pid,
@@ -207,7 +207,11 @@ def test_a_real_stripes_keys_are_not_written_down(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "run")
     folder.open()
     stack = describe(
-        ADDRESSES, folder, "postgresql://owner", Client("demo", "secret"), {"STRIPE_API_KEY": "sk_live_1"}
+        ADDRESSES,
+        folder,
+        "postgresql://owner",
+        GatewayClient("demo", "secret"),
+        {"STRIPE_API_KEY": "sk_live_1"},
     )
     assert "sk_" not in stack.to_json()
     folder.close()

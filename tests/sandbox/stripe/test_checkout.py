@@ -7,8 +7,8 @@ import stripe
 from stripe_shop import API_KEY, Shop, World
 
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
-from mainstem.sandbox.stripe.hosted import buying
-from mainstem.sandbox.stripe.hosted.buying import Payer
+from mainstem.sandbox.stripe.hosted import purchases
+from mainstem.sandbox.stripe.hosted.purchases import Payer
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
 HOUR = 3_600
@@ -175,9 +175,9 @@ async def test_a_session_sells_once(world: World, shop: Shop) -> None:
     account = world.stand_in.account
     session = account.store.get("checkout.session", (await shop.checkout()).id)
     payer = Payer("4242424242424242", "ada@example.com")
-    buying.pay(account, session, payer)
+    purchases.pay(account, session, payer)
     before = await shop.types()
-    for again in (buying.pay, buying.pay_later):
+    for again in (purchases.pay, purchases.pay_later):
         with pytest.raises(StripeError, match="is complete"):
             again(account, session, payer)
     assert await shop.types() == before

@@ -12,10 +12,10 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initial
 from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.edge import calendar
 from mainstem.sandbox.stripe.goods import catalog, payment_methods
-from mainstem.sandbox.stripe.hosted import buying, checkout
-from mainstem.sandbox.stripe.hosted.buying import Payer
+from mainstem.sandbox.stripe.hosted import checkout, purchases
+from mainstem.sandbox.stripe.hosted.purchases import Payer
 from mainstem.sandbox.stripe.invoicing.ending import is_live
-from mainstem.sandbox.stripe.state.account import Account, Dunning
+from mainstem.sandbox.stripe.state.account import Dunning, StripeAccount
 from mainstem.sandbox.stripe.state.compose import composed
 from mainstem.sandbox.stripe.subscribers import customers, subscribing, subscription_items, subscriptions
 from mainstem.sandbox.stripe.wire.errors import DeclinedError, StripeError
@@ -41,7 +41,7 @@ class Hand:
         return self.at
 
 
-def everything(account: Account) -> dict[str, Any]:
+def everything(account: StripeAccount) -> dict[str, Any]:
     """Return all that an account holds, with each object's position."""
     kinds = account.store.kinds()
     shelves = {kind: account.store.shelf(kind) for kind in kinds}
@@ -66,7 +66,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         self.hand = Hand()
         self.archive = Archive()
-        self.account = Account(self.hand, dunning=Dunning(), archive=self.archive)
+        self.account = StripeAccount(self.hand, dunning=Dunning(), archive=self.archive)
         self.prices: dict[str, str] = {}
 
     @initialize()
@@ -176,7 +176,7 @@ class Lives(RuleBasedStateMachine):
     def buy(self, offer: str, number: str, later: bool) -> None:
         session = self.account.store.get("checkout.session", offer)
         was_open, before = session["status"] == "open", deepcopy(everything(self.account))
-        act = buying.pay_later if later else buying.pay
+        act = purchases.pay_later if later else purchases.pay
         try:
             act(self.account, session, Payer(number, "ada@example.com"))
         except StripeError:
@@ -188,8 +188,8 @@ class Lives(RuleBasedStateMachine):
     @rule(offer=offers, arrives=st.booleans())
     def settle(self, offer: str, arrives: bool) -> None:
         session = self.account.store.get("checkout.session", offer)
-        if buying.is_under_way(self.account, session):
-            (buying.succeed if arrives else buying.fail)(self.account, session)
+        if purchases.is_under_way(self.account, session):
+            (purchases.succeed if arrives else purchases.fail)(self.account, session)
 
     @rule(seconds=st.integers(1, 40 * DAY))
     def wait(self, seconds: int) -> None:
@@ -236,7 +236,7 @@ class Lives(RuleBasedStateMachine):
     @invariant()
     def what_is_recalled_is_what_is_held(self) -> None:
         self.archive.commit()
-        recalled = Account(self.hand, dunning=Dunning(), archive=self.archive)
+        recalled = StripeAccount(self.hand, dunning=Dunning(), archive=self.archive)
         assert everything(recalled) == everything(self.account)
 
     @invariant()

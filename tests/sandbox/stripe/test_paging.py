@@ -11,7 +11,7 @@ from stripe_shop import Shop
 from mainstem.sandbox.stripe.state.store import Shelf
 from mainstem.sandbox.stripe.wire import paging
 from mainstem.sandbox.stripe.wire.errors import StripeError
-from mainstem.sandbox.stripe.wire.paging import Page, Window
+from mainstem.sandbox.stripe.wire.paging import ListPage, Window
 
 
 def _shelf(count: int, removed: set[int] | None = None) -> Shelf[int]:
@@ -44,7 +44,7 @@ def test_a_walk_in_either_direction_yields_each_object_once(
     walked: list[int] = [n for n in everything[-1:] if n % step == 0] if not forwards else []
     while True:
         window = Window(limit, cursor, None) if forwards else Window(limit, None, cursor)
-        page: Page[int] = paging.page(
+        page: ListPage[int] = paging.page(
             "/", shelf, window, wanted=lambda number: number % step == 0, newest_first=newest_first
         )
         assert len(page.data) <= limit

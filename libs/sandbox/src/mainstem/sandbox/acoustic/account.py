@@ -1,11 +1,11 @@
-"""The one Acoustic account that the sandbox knows: its credentials and the ids of its tables."""
+"""Acoustic account of the sandbox: its credentials and the ids of its tables."""
 
 from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """What a caller must present, and how its tables are numbered."""
+class AcousticAccount:
+    """Credentials that a caller must present, and ids of the tables."""
 
     client_id: str
     client_secret: str = field(repr=False)

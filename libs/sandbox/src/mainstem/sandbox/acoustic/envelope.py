@@ -55,7 +55,7 @@ class Done:
     failures: tuple[Failure, ...] = ()
 
 
-Answer = Done | FaultAnswer
+OperationResult = Done | FaultAnswer
 
 
 def invalid_request() -> FaultAnswer:
@@ -122,7 +122,7 @@ _READERS: dict[str, Callable[[Element], Operation]] = {
 }
 
 
-def write_answers(answers: Sequence[Answer]) -> bytes:
+def write_answers(answers: Sequence[OperationResult]) -> bytes:
     """Return the envelope that answers each call in turn."""
     envelope = Element("Envelope")
     body = SubElement(envelope, "Body")

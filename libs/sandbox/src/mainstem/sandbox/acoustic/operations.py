@@ -2,8 +2,15 @@
 
 from collections.abc import Callable
 
-from mainstem.sandbox.acoustic.account import Account
-from mainstem.sandbox.acoustic.envelope import Answer, Done, Failure, FaultAnswer, Operation, invalid_request
+from mainstem.sandbox.acoustic.account import AcousticAccount
+from mainstem.sandbox.acoustic.envelope import (
+    Done,
+    Failure,
+    FaultAnswer,
+    Operation,
+    OperationResult,
+    invalid_request,
+)
 from mainstem.sandbox.acoustic.tables import (
     MAIN_SCHEMA,
     NEWSLETTER_SCHEMA,
@@ -25,7 +32,7 @@ _RECIPIENT = "_recipient"
 class Holdings:
     """Every table of the account, by its id."""
 
-    def __init__(self, account: Account, archive: Archive | None = None) -> None:
+    def __init__(self, account: AcousticAccount, archive: Archive | None = None) -> None:
         self._archive = archive or Archive()
         self.main_id = account.main_table_id
         self.main = Table(MAIN_SCHEMA, self._archive)
@@ -52,7 +59,7 @@ class Holdings:
         return self._recipient_ids[key]
 
 
-def carry_out(holdings: Holdings, operation: Operation) -> Answer:
+def carry_out(holdings: Holdings, operation: Operation) -> OperationResult:
     """Change the tables as the call says, and return what Acoustic answers. Safe to repeat."""
     try:
         return _OPERATIONS.get(operation.name, _unknown)(holdings, operation)
@@ -60,11 +67,11 @@ def carry_out(holdings: Holdings, operation: Operation) -> Answer:
         return fault
 
 
-def _unknown(_: Holdings, __: Operation) -> Answer:
+def _unknown(_: Holdings, __: Operation) -> OperationResult:
     return invalid_request()
 
 
-def _add_recipient(holdings: Holdings, operation: Operation) -> Answer:
+def _add_recipient(holdings: Holdings, operation: Operation) -> OperationResult:
     if operation.target != holdings.main_id:
         raise FaultAnswer("List ID is not valid.")
     table = holdings.main
@@ -82,15 +89,17 @@ def _add_recipient(holdings: Holdings, operation: Operation) -> Answer:
     return Done(recipient_id=holdings.recipient_id(key))
 
 
-def _insert_update(holdings: Holdings, operation: Operation) -> Answer:
+def _insert_update(holdings: Holdings, operation: Operation) -> OperationResult:
     return _each_row(holdings, operation, lambda table, key, row: table.upsert(key, row))
 
 
-def _delete(holdings: Holdings, operation: Operation) -> Answer:
+def _delete(holdings: Holdings, operation: Operation) -> OperationResult:
     return _each_row(holdings, operation, lambda table, key, _: table.delete(key))
 
 
-def _each_row(holdings: Holdings, operation: Operation, act: Callable[[Table, Key, Row], None]) -> Answer:
+def _each_row(
+    holdings: Holdings, operation: Operation, act: Callable[[Table, Key, Row], None]
+) -> OperationResult:
     table = holdings.relational.get(operation.target)
     if table is None:
         raise FaultAnswer("Table ID is not valid.")
@@ -113,7 +122,7 @@ def _try_row(table: Table, row: Row, act: Callable[[Table, Key, Row], None]) -> 
     return None
 
 
-_OPERATIONS: dict[str, Callable[[Holdings, Operation], Answer]] = {
+_OPERATIONS: dict[str, Callable[[Holdings, Operation], OperationResult]] = {
     "AddRecipient": _add_recipient,
     "InsertUpdateRelationalTable": _insert_update,
     "DeleteRelationalTableData": _delete,

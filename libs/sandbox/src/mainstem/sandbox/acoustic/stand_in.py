@@ -11,16 +11,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mainstem.common.clock import Clock
-from mainstem.sandbox.acoustic.account import Account
+from mainstem.sandbox.acoustic.account import AcousticAccount
+from mainstem.sandbox.acoustic.call_log import CallLog
 from mainstem.sandbox.acoustic.envelope import (
-    Answer,
     FaultAnswer,
     Operation,
+    OperationResult,
     read_operations,
     session_expired,
     write_answers,
 )
-from mainstem.sandbox.acoustic.journal import Journal
 from mainstem.sandbox.acoustic.limit import Limit, LimitMiddleware
 from mainstem.sandbox.acoustic.operations import Holdings, carry_out
 from mainstem.sandbox.acoustic.tokens import TokenRefusedError, Tokens
@@ -45,11 +45,11 @@ class AcousticStandIn:
 
     name = "acoustic"
 
-    def __init__(self, clock: Clock, account: Account, *, folder: Path | None = None) -> None:
+    def __init__(self, clock: Clock, account: AcousticAccount, *, folder: Path | None = None) -> None:
         self._archive = Archive.inside(folder, self.name, layout=_LAYOUT)
         self._tokens = Tokens(account, archive=self._archive)
         self._holdings = Holdings(account, self._archive)
-        self._journal = Journal(clock)
+        self._call_log = CallLog(clock)
         self._limit = Limit()
         self.routes: Sequence[BaseRoute] = [
             Route("/oauth/token", self._token, methods=["POST"]),
@@ -58,7 +58,7 @@ class AcousticStandIn:
 
     def limited(self, app: ClosingApp) -> LimitMiddleware:
         """Return the whole sandbox's application with this account's limit around it."""
-        return LimitMiddleware(app, self._limit, f"/{self.name}/XMLAPI", self._journal.refusal)
+        return LimitMiddleware(app, self._limit, f"/{self.name}/XMLAPI", self._call_log.refusal)
 
     def next_due(self) -> datetime | None:
         """Return None: nothing happens at Acoustic by itself."""
@@ -81,14 +81,14 @@ class AcousticStandIn:
 
     def received(self) -> list[dict[str, Any]]:
         """Return the calls, the oldest first, each with its answer; credentials are left out."""
-        return self._journal.calls()
+        return self._call_log.calls()
 
     async def reset(self) -> None:
         """Forget rows, calls and counts. Tokens stay good: who holds one cannot know of the reset."""
         for table in self._holdings.tables():
             table.clear()
         self._archive.commit()
-        self._journal.clear()
+        self._call_log.clear()
         self._limit.forget()
 
     async def start(self) -> None:
@@ -102,11 +102,11 @@ class AcousticStandIn:
         try:
             answer = self._tokens.grant(await _read_form(request))
         except TokenRefusedError as refused:
-            self._journal.token(request.headers, refused.error)
+            self._call_log.token(request.headers, refused.error)
             content = {"error": refused.error, "error_description": refused.description}
             return JSONResponse(content, refused.status)
         self._archive.commit()
-        self._journal.token(request.headers, "success")
+        self._call_log.token(request.headers, "success")
         return JSONResponse(answer)
 
     async def _xml_api(self, request: Request) -> Response:
@@ -117,22 +117,22 @@ class AcousticStandIn:
             answers = [self._refuse(request, session_expired())]
         return Response(write_answers(answers), media_type="text/xml")
 
-    def _answer(self, request: Request, xml: str) -> list[Answer]:
+    def _answer(self, request: Request, xml: str) -> list[OperationResult]:
         try:
             operations = read_operations(xml)
         except FaultAnswer as fault:
             return [self._refuse(request, fault)]
         return [self._carry_out(request, operation) for operation in operations]
 
-    def _carry_out(self, request: Request, operation: Operation) -> Answer:
+    def _carry_out(self, request: Request, operation: Operation) -> OperationResult:
         answer = carry_out(self._holdings, operation)
         self._archive.commit()
         table = self._holdings.find_name(operation.target)
-        self._journal.operation(request.headers, operation, table, answer)
+        self._call_log.operation(request.headers, operation, table, answer)
         return answer
 
-    def _refuse(self, request: Request, fault: FaultAnswer) -> Answer:
-        self._journal.refusal(request.headers, fault)
+    def _refuse(self, request: Request, fault: FaultAnswer) -> OperationResult:
+        self._call_log.refusal(request.headers, fault)
         return fault
 
 

@@ -1,4 +1,4 @@
-"""Acoustic's tables as a CTMS v1.1.0 deployment has them: which columns, which key, and their rows."""
+"""Acoustic's tables as a CTMS v1.1.0 deployment has them: columns, keys and rows."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from mainstem.sandbox.acoustic.account import Account
+from mainstem.sandbox.acoustic.account import AcousticAccount
 from mainstem.sandbox.stand_ins.archive import Archive
 
 LIFETIME_SECONDS = 14_400
@@ -40,7 +40,7 @@ class Tokens:
 
     def __init__(
         self,
-        account: Account,
+        account: AcousticAccount,
         machine_time: Callable[[], float] = time.time,
         *,
         archive: Archive | None = None,

@@ -1,4 +1,4 @@
-"""Who plays in the demo: an application, a person's browser, the seller at Stripe, the clock, an onlooker.
+"""Actors of the demo: an application, a person's browser, the seller at Stripe, the clock, an onlooker.
 
 All of them use real HTTP, or read the database; none imports a service.
 """
@@ -16,7 +16,7 @@ import stripe
 
 from mainstem.common.database.pool import Connection
 from mainstem.sandbox.demo.browser import Browser, open_browser
-from mainstem.sandbox.stack.folder import Client, Stack
+from mainstem.sandbox.stack.folder import GatewayClient, Stack
 
 SETTLE_SECONDS = 30
 TIMEOUT_SECONDS = 60.0
@@ -39,7 +39,7 @@ class Caller:
     """An application that calls through the gateway."""
 
     http: httpx.AsyncClient
-    client: Client
+    client: GatewayClient
     token: str = field(default="", repr=False)
 
     async def authorise(self) -> None:
@@ -96,7 +96,7 @@ class Caller:
 
 
 @dataclass
-class World:
+class WorldControl:
     """The sandbox's control: the clock, held webhooks, what Acoustic knows, whether all is settled."""
 
     http: httpx.AsyncClient
@@ -147,7 +147,7 @@ class Actors:
 
     caller: Caller
     browser: Browser
-    world: World
+    world: WorldControl
     seller: stripe.StripeClient
     database: Connection
 
@@ -172,7 +172,7 @@ async def open_actors(stack: Stack) -> AsyncIterator[Actors]:
             open_browser() as browser,
         ):
             caller = Caller(gateway, stack.clients["demo"])
-            yield Actors(caller, browser, World(sandbox), seller, database)
+            yield Actors(caller, browser, WorldControl(sandbox), seller, database)
     finally:
         await database.close()
         await http.close_async()  # type: ignore[no-untyped-call]  # the SDK does not say

@@ -1,4 +1,4 @@
-"""A browser without a screen: it reads a page's forms and links, and submits and follows them as one does."""
+"""Headless browser without scripts: it reads a page's forms and links, submits forms and follows links."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -31,7 +31,7 @@ class Form:
     buttons: dict[str, Attributes] = field(default_factory=dict)
 
 
-class Page(HTMLParser):
+class HtmlPage(HTMLParser):
     """What a page shows: texts and links by id, forms, headings, what it says; every control has an id."""
 
     def __init__(self, html: str) -> None:
@@ -102,7 +102,7 @@ class Browser:
         self.url = ""
         self.status = 0
         self.html = ""
-        self.page = Page("")
+        self.page = HtmlPage("")
 
     async def open(self, url: str) -> None:
         """Go to an address."""
@@ -161,7 +161,7 @@ class Browser:
                 await self._load("get", target, None)
             return
         self.url, self.status, self.html = str(answer.url), answer.status_code, answer.text
-        self.page = Page(answer.text)
+        self.page = HtmlPage(answer.text)
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""`mainstem sandbox demo`: a fresh stack, the story on it, and an exit code that tells."""
+"""`mainstem sandbox demo`: a fresh stack, the story on it, and an exit code."""
 
 import asyncio
 from pathlib import Path

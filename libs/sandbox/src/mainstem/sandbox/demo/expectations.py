@@ -1,4 +1,4 @@
-"""What must be true of a person's subscription, as the mirror, our conclusions and Acoustic have it."""
+"""Expectations of a person's subscription: in the mirror, in our conclusions and at Acoustic."""
 
 from dataclasses import dataclass, field
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""Plays the story on a stack, shows each stop while it goes, and tells whether every expectation held."""
+"""Run of the story on a stack: shows each stop while it goes, and whether every expectation held."""
 
 import time
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What each stop wrote during a step, read back from the database, with its time and its trace."""
+"""Stops of a step, read back from the database: what each wrote, with its time and its trace."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Where the servers' programs are: in their wheels, or in a copy that another user may read."""
+"""Programs of the servers: in their wheels, or in a copy that another user may read."""
 
 import importlib.metadata
 import importlib.util

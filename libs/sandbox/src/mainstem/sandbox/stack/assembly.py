@@ -1,4 +1,4 @@
-"""What a stack is put together from: its options, its stores, its commands and its description."""
+"""Parts of a stack: its options, its stores, its commands and its description."""
 
 import json
 import os
@@ -18,8 +18,15 @@ from mainstem.sandbox.servers.roles import (
     login_of,
 )
 from mainstem.sandbox.servers.valkey import Valkey
-from mainstem.sandbox.stack.folder import AcousticAccess, Client, RunFolder, Stack, StackError, StripeAccess
-from mainstem.sandbox.stack.keeper import Server
+from mainstem.sandbox.stack.folder import (
+    AcousticAccess,
+    GatewayClient,
+    RunFolder,
+    Stack,
+    StackError,
+    StripeAccess,
+)
+from mainstem.sandbox.stack.keeper import KeptServer
 from mainstem.sandbox.stack.programs import (
     POSTGRES_PORT,
     STRIPE_KEY,
@@ -102,18 +109,18 @@ class Script:
         self._inherited = inherited
         self._logs = logs
 
-    def child(self, name: str, command: Sequence[str], told: Mapping[str, str]) -> Child:
+    def child(self, name: str, command: Sequence[str], settings: Mapping[str, str]) -> Child:
         """Return a command as a child that is yet to be started."""
-        environment = {**self._inherited, **told}
+        environment = {**self._inherited, **settings}
         return Child(name, [*self._words, *command], log=self._logs / f"{name}.log", environment=environment)
 
-    async def run(self, name: str, command: Sequence[str], told: Mapping[str, str]) -> str:
+    async def run(self, name: str, command: Sequence[str], settings: Mapping[str, str]) -> str:
         """Run a command to its end and return what it wrote.
 
         Raises:
             ServerError: it failed.
         """
-        child = self.child(name, command, told)
+        child = self.child(name, command, settings)
         if await child.run() != 0:
             raise ServerError(f"`mainstem {' '.join(command)}` failed:\n{child.read_log_tail()}")
         answer = child.read_log()
@@ -141,9 +148,9 @@ class Stores:
             )
 
     @property
-    def servers(self) -> dict[str, Server]:
+    def servers(self) -> dict[str, KeptServer]:
         """Those that are ours to start, by name."""
-        servers: dict[str, Server | None] = {"postgres": self._postgres, "valkey": self._valkey}
+        servers: dict[str, KeptServer | None] = {"postgres": self._postgres, "valkey": self._valkey}
         return {name: server for name, server in servers.items() if server}
 
     @property
@@ -183,7 +190,7 @@ def _log_in(url: str, login: str, password: str) -> str:
     return parts._replace(netloc=f"{login}:{password}@{parts.hostname}:{parts.port}").geturl()
 
 
-async def provide_client(script: Script, database_url: str) -> Client:
+async def provide_client(script: Script, database_url: str) -> GatewayClient:
     """Return the development client, which may do anything, with a secret that holds from now on.
 
     Only hashes of secrets are kept, so a client that is there already gets a new one.
@@ -192,7 +199,9 @@ async def provide_client(script: Script, database_url: str) -> Client:
         *("gateway", "clients", "add", CLIENT, "--rotate"),
         *("--email", "demo@example.com", "--role", CLIENT_ROLE, "--json"),
     )
-    return Client(**_read_credentials(await script.run("clients", command, {"DATABASE_URL": database_url})))
+    return GatewayClient(
+        **_read_credentials(await script.run("clients", command, {"DATABASE_URL": database_url}))
+    )
 
 
 def _read_credentials(answer: str) -> dict[str, str]:
@@ -207,7 +216,7 @@ def _read_credentials(answer: str) -> dict[str, str]:
 
 
 def describe(
-    addresses: Addresses, folder: RunFolder, owner_url: str, client: Client, outside: Mapping[str, str]
+    addresses: Addresses, folder: RunFolder, owner_url: str, client: GatewayClient, outside: Mapping[str, str]
 ) -> Stack:
     """Return where everything is; a real Stripe's keys are not repeated."""
     secrets = folder.secrets()

@@ -1,4 +1,4 @@
-"""A stack on disk: the folder of a run, its secrets, and `stack.json`, which says where everything is."""
+"""Run folder of a stack: its lock, its secrets, and `stack.json` with every address and credential."""
 
 import contextlib
 import fcntl
@@ -43,7 +43,7 @@ class AcousticAccess:
 
 
 @dataclass(frozen=True)
-class Client:
+class GatewayClient:
     """A client of the gateway, its secret in clear."""
 
     client_id: str
@@ -69,7 +69,7 @@ class Stack:
     """With `--no-valkey` an address where nobody answers."""
     stripe: StripeAccess = field(repr=False)
     acoustic: AcousticAccess
-    clients: dict[str, Client]
+    clients: dict[str, GatewayClient]
     clock_file: str
     logs: str
     pid: int
@@ -85,7 +85,7 @@ class Stack:
         fields = json.loads(text)
         fields["stripe"] = StripeAccess(**fields["stripe"])
         fields["acoustic"] = AcousticAccess(**fields["acoustic"])
-        fields["clients"] = {name: Client(**client) for name, client in fields["clients"].items()}
+        fields["clients"] = {name: GatewayClient(**client) for name, client in fields["clients"].items()}
         return cls(**fields)
 
 

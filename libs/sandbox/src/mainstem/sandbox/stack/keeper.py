@@ -1,4 +1,4 @@
-"""Keeps servers running: each that ends unasked is reported and started again, ever more patiently."""
+"""Keeper of running servers: each that ends unexpectedly is logged and restarted, with growing backoff."""
 
 import asyncio
 import contextlib
@@ -17,7 +17,7 @@ Report = Callable[[str, str], None]
 """Told the name of a part and what has become of it: `starting`, `ready`, or a sentence."""
 
 
-class Server(Protocol):
+class KeptServer(Protocol):
     """A child process that knows when it is ready."""
 
     @property
@@ -45,7 +45,7 @@ class Keeper:
         self._report = report
         self._watches: dict[str, asyncio.Task[None]] = {}
 
-    def keep(self, name: str, server: Server) -> None:
+    def keep(self, name: str, server: KeptServer) -> None:
         """Start this server again whenever it ends, until `release`."""
         self._watches[name] = asyncio.create_task(self._watch(name, server), name=f"keep {name}")
 
@@ -58,7 +58,7 @@ class Keeper:
             with contextlib.suppress(asyncio.CancelledError):
                 await watch
 
-    async def _watch(self, name: str, server: Server) -> None:
+    async def _watch(self, name: str, server: KeptServer) -> None:
         ends = 0
         while True:
             began = time.monotonic()
@@ -69,7 +69,7 @@ class Keeper:
             await asyncio.sleep(delay)
             await self._start(name, server)
 
-    async def _start(self, name: str, server: Server) -> None:
+    async def _start(self, name: str, server: KeptServer) -> None:
         try:
             await server.start()
         except ServerError as error:

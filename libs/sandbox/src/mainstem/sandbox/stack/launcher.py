@@ -1,4 +1,4 @@
-"""A whole stack as one thing: stores, the sandbox's world and the services, started, kept and stopped."""
+"""Launcher of a whole stack: starts, keeps and stops stores, the sandbox's world and the services."""
 
 import asyncio
 import signal
@@ -18,7 +18,7 @@ from mainstem.sandbox.stack.assembly import (
     take_ports,
 )
 from mainstem.sandbox.stack.folder import RunFolder, Stack
-from mainstem.sandbox.stack.keeper import Keeper, Report, Server, together
+from mainstem.sandbox.stack.keeper import Keeper, KeptServer, Report, together
 from mainstem.sandbox.stack.programs import (
     PROGRAMS,
     WORLD,
@@ -66,7 +66,7 @@ class Launcher:
         self._script = Script(script or (mainstem_script(),), inherited, self._folder.logs)
         self._ports = Ports()
         self._keeper = Keeper(report)
-        self._servers: dict[str, Server] = {}
+        self._servers: dict[str, KeptServer] = {}
         self._stores: Stores | None = None
 
     async def __aenter__(self) -> Stack:
@@ -160,9 +160,9 @@ class Launcher:
         """Make a server of each program and return their names."""
         secrets = self._folder.secrets()
         for program in self._programs:
-            told = environment_of(program, addresses, secrets, self._outside)
-            told |= {} if program.stage == "world" else self._options.settings
-            child = self._script.child(program.name, program.command, told)
+            settings = environment_of(program, addresses, secrets, self._outside)
+            settings |= {} if program.stage == "world" else self._options.settings
+            child = self._script.child(program.name, program.command, settings)
             self._servers[program.name] = WebServer(child, port=addresses.ports[program.name])
         return [program.name for program in self._programs]
 

@@ -106,10 +106,10 @@ def environment_of(
         secrets: the sandbox's keys.
         outside: real keys and stores, which are used instead of the sandbox's.
     """
-    told = _own_address(program, addresses) | _providers(addresses, secrets, outside)
+    settings = _own_address(program, addresses) | _providers(addresses, secrets, outside)
     if program.stage == "world":
-        return told | _world(addresses, secrets)
-    return told | _neighbours(program, addresses)
+        return settings | _world(addresses, secrets)
+    return settings | _neighbours(program, addresses)
 
 
 def _own_address(program: Program, addresses: Addresses) -> dict[str, str]:
@@ -136,16 +136,16 @@ def _neighbours(program: Program, addresses: Addresses) -> dict[str, str]:
 
 def _providers(addresses: Addresses, secrets: Secrets, outside: Mapping[str, str]) -> dict[str, str]:
     """Return keys and addresses of the outside world: the sandbox's, unless real ones were given."""
-    told = {} if STRIPE_KEY in outside else _stripe(addresses, secrets)
-    told |= {} if ACOUSTIC_KEY in outside else _acoustic(addresses, secrets)
+    settings = {} if STRIPE_KEY in outside else _stripe(addresses, secrets)
+    settings |= {} if ACOUSTIC_KEY in outside else _acoustic(addresses, secrets)
     if is_offline(outside):
         # Nobody real is told of a time that is not theirs.
-        told |= {
+        settings |= {
             "MAINSTEM_PROFILE": "sandbox",
             "MAINSTEM_CLOCK_FILE": str(addresses.clock_file),
             "MAINSTEM_DELIVERY_PAUSE_FILE": str(addresses.clock_file.with_name("pause")),
         }
-    return told
+    return settings
 
 
 def is_offline(outside: Mapping[str, str]) -> bool:
@@ -177,12 +177,12 @@ def _acoustic(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
 
 
 def _world(addresses: Addresses, secrets: Secrets) -> dict[str, str]:
-    told = {
+    settings = {
         "MAINSTEM_CLOCK_FILE": str(addresses.clock_file),
         "MAINSTEM_SANDBOX_WEBHOOK_URL": f"{addresses.base('ingest')}/webhooks/stripe",
         "MAINSTEM_SANDBOX_WEBHOOK_SECRET": secrets.webhook_secret,
         "MAINSTEM_SANDBOX_FOLDER": str(addresses.folder),
     }
     if "sandbox" in addresses.database_urls:
-        told["MAINSTEM_SANDBOX_DATABASE_URL"] = addresses.database_urls["sandbox"]
-    return told
+        settings["MAINSTEM_SANDBOX_DATABASE_URL"] = addresses.database_urls["sandbox"]
+    return settings

@@ -1,4 +1,4 @@
-"""What a stand-in holds, row by row in one file of its folder: it outlives the process, however that ends."""
+"""Archive of what a stand-in holds: rows in one SQLite file of its folder, which outlives the process."""
 
 import sqlite3
 import time

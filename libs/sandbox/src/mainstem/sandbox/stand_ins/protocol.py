@@ -1,4 +1,4 @@
-"""What every stand-in for a provider or platform offers to the control API and the clock."""
+"""Protocol of a stand-in for a provider or platform, as the control API and the clock use it."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -64,7 +64,7 @@ class StandIn(Protocol):
 
 
 @runtime_checkable
-class Sender(Protocol):
+class WebhookSource(Protocol):
     """A stand-in that sends webhooks, and can be made to send them in another order."""
 
     def hold(self) -> None:

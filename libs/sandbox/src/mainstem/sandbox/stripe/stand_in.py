@@ -16,12 +16,12 @@ from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stand_ins.faults import Faults
 from mainstem.sandbox.stand_ins.protocol import Order
 from mainstem.sandbox.stripe.delivery import webhook_endpoints
-from mainstem.sandbox.stripe.delivery.webhooks import Patience, Sender
+from mainstem.sandbox.stripe.delivery.webhooks import Patience, WebhookSender
 from mainstem.sandbox.stripe.edge import calendar
-from mainstem.sandbox.stripe.edge.answering import Call, Edge, Handler, present
+from mainstem.sandbox.stripe.edge.answering import ApiCall, Edge, Handler, present
 from mainstem.sandbox.stripe.edge.endpoints import ENDPOINTS
 from mainstem.sandbox.stripe.pages.routes import routes
-from mainstem.sandbox.stripe.state.account import Account, Dunning
+from mainstem.sandbox.stripe.state.account import Dunning, StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import versions
 from mainstem.sandbox.stripe.wire.errors import StripeError
@@ -64,7 +64,7 @@ class StripeStandIn:
     ) -> None:
         self._archive = Archive.inside(folder, self.name, layout=_LAYOUT)
         self._make_account = partial(
-            Account, clock, api_version=api_version, dunning=dunning, archive=self._archive
+            StripeAccount, clock, api_version=api_version, dunning=dunning, archive=self._archive
         )
         self._faults = faults
         self._api_key = api_key
@@ -82,7 +82,7 @@ class StripeStandIn:
         self.account = self._make_account()
         self._edge = Edge(self.account, self._api_key)
         self._connected: dict[str, Edge] = {}
-        self._sender = Sender(self.account, self._faults, self._patience)
+        self._sender = WebhookSender(self.account, self._faults, self._patience)
 
     def _endpoint(self, handler: Handler) -> Callable[[Request], Awaitable[Response]]:
         async def endpoint(request: Request) -> Response:
@@ -98,7 +98,7 @@ class StripeStandIn:
 
         return endpoint
 
-    def connect(self, account_id: str) -> Account:
+    def connect(self, account_id: str) -> StripeAccount:
         """Connect an empty account, and return it; it is kept in memory, and forgotten by `reset`.
 
         It is reached with the stand-in's own key and the header `Stripe-Account`.
@@ -209,7 +209,7 @@ class StripeStandIn:
         self._archive.close()
 
 
-def _unrecognized(call: Call) -> Any:
+def _unrecognized(call: ApiCall) -> Any:
     raise StripeError(
         f"Unrecognized request URL ({call.id}). Please see https://stripe.com/docs or we can help at "
         "https://support.stripe.com/.",
@@ -217,7 +217,7 @@ def _unrecognized(call: Call) -> Any:
     )
 
 
-def _refuse(api_key: str, account_id: str, _call: Call) -> Any:
+def _refuse(api_key: str, account_id: str, _call: ApiCall) -> Any:
     # https://docs.stripe.com/error-codes, account_invalid
     masked = f"{api_key[:8]}{'*' * 8}{api_key[-4:]}"
     raise StripeError(

@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from mainstem.common.settings import Settings, SettingsError, env
-from mainstem.sandbox.acoustic.account import Account
+from mainstem.sandbox.acoustic.account import AcousticAccount
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.stand_ins.faults import ClosingApp, FaultMiddleware, Faults
 from mainstem.sandbox.stand_ins.protocol import StandIn
@@ -67,9 +67,9 @@ class WorldSettings(Settings):
             return ["MAINSTEM_SANDBOX_WEBHOOK_URL and MAINSTEM_SANDBOX_WEBHOOK_SECRET go together"]
         return []
 
-    def account(self) -> Account:
+    def account(self) -> AcousticAccount:
         """Return Acoustic's account."""
-        return Account(
+        return AcousticAccount(
             client_id=self.client_id,
             client_secret=self.client_secret.get_secret_value(),
             refresh_token=self.refresh_token.get_secret_value(),

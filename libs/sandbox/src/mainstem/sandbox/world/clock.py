@@ -1,4 +1,4 @@
-"""The movable clock's writing side: the sandbox's world time, moved forward for every process at once."""
+"""Movable clock, its writing side: moves the sandbox's world time forward for every process at once."""
 
 import mmap
 import os

@@ -12,7 +12,7 @@ from starlette.routing import Route
 
 from mainstem.common.errors import PROBLEM, MainstemError, NotFoundError, UnavailableError
 from mainstem.sandbox.stand_ins.faults import OUTBOUND_SUFFIX, Faults
-from mainstem.sandbox.stand_ins.protocol import Sender, StandIn
+from mainstem.sandbox.stand_ins.protocol import StandIn, WebhookSource
 from mainstem.sandbox.world.inputs import read_fault, read_object, read_release, read_target, read_wait
 from mainstem.sandbox.world.pause import Pause
 from mainstem.sandbox.world.settled import Outstanding, Pipeline
@@ -22,7 +22,7 @@ POLL_SECONDS = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ControlCall:
     """One call of the API, and what it does."""
 
     method: str
@@ -49,24 +49,26 @@ class Control:
         self._pause = pause
         self._releasing = 0
 
-    def calls(self) -> list[Call]:
+    def calls(self) -> list[ControlCall]:
         """Return every call, in the order in which requests are matched."""
         return [
-            Call("GET", "/", "lists these calls", self._list_calls),
-            Call("GET", "/faults", "lists the rules in force and what they befell", self._list_faults),
-            Call("POST", "/faults", "adds a rule", self._add_fault),
-            Call("DELETE", "/faults", "drops all rules, or those of a target", self._clear_faults),
-            Call("GET", "/clock", "tells the world's time", self._tell_time),
-            Call("POST", "/clock", "moves it forward, and sends what falls due", self._move_clock),
-            Call("GET", "/settled", "counts what is outstanding, or waits for it", self._tell_settled),
-            Call("POST", "/empty", "removes what flowed through the pipeline", self._empty),
-            Call("POST", "/deliveries/pause", "has nothing more delivered", self._pause_deliveries),
-            Call("POST", "/deliveries/resume", "has deliveries go on", self._resume_deliveries),
-            Call("GET", "/{standin}", "tells what it holds", self._tell_holdings),
-            Call("GET", "/{standin}/received", "lists the requests that it received", self._list_received),
-            Call("POST", "/{standin}/reset", "has it forget everything", self._forget),
-            Call("POST", "/{standin}/hold", "has it keep its webhooks", self._hold),
-            Call("POST", "/{standin}/release", "has it send what it kept", self._release),
+            ControlCall("GET", "/", "lists these calls", self._list_calls),
+            ControlCall("GET", "/faults", "lists the rules in force and what they befell", self._list_faults),
+            ControlCall("POST", "/faults", "adds a rule", self._add_fault),
+            ControlCall("DELETE", "/faults", "drops all rules, or those of a target", self._clear_faults),
+            ControlCall("GET", "/clock", "tells the world's time", self._tell_time),
+            ControlCall("POST", "/clock", "moves it forward, and sends what falls due", self._move_clock),
+            ControlCall("GET", "/settled", "counts what is outstanding, or waits for it", self._tell_settled),
+            ControlCall("POST", "/empty", "removes what flowed through the pipeline", self._empty),
+            ControlCall("POST", "/deliveries/pause", "has nothing more delivered", self._pause_deliveries),
+            ControlCall("POST", "/deliveries/resume", "has deliveries go on", self._resume_deliveries),
+            ControlCall("GET", "/{standin}", "tells what it holds", self._tell_holdings),
+            ControlCall(
+                "GET", "/{standin}/received", "lists the requests that it received", self._list_received
+            ),
+            ControlCall("POST", "/{standin}/reset", "has it forget everything", self._forget),
+            ControlCall("POST", "/{standin}/hold", "has it keep its webhooks", self._hold),
+            ControlCall("POST", "/{standin}/release", "has it send what it kept", self._release),
         ]
 
     def app(self) -> Starlette:
@@ -176,14 +178,14 @@ class Control:
             raise NotFoundError(f"There is no stand-in {name}; there are {', '.join(self._stand_ins)}.")
         return self._stand_ins[name]
 
-    def _sender(self, request: Request) -> Sender:
+    def _sender(self, request: Request) -> WebhookSource:
         stand_in = self._stand_in(request)
-        if not isinstance(stand_in, Sender):
+        if not isinstance(stand_in, WebhookSource):
             raise NotFoundError(f"{stand_in.name} sends no webhooks.")
         return stand_in
 
     def _targets(self) -> list[str]:
-        senders = [name for name, stand_in in self._stand_ins.items() if isinstance(stand_in, Sender)]
+        senders = [name for name, stand_in in self._stand_ins.items() if isinstance(stand_in, WebhookSource)]
         return [*self._stand_ins, *(f"{name}{OUTBOUND_SUFFIX}" for name in senders)]
 
 

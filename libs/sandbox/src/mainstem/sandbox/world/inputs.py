@@ -1,4 +1,4 @@
-"""What requests to the control API say, read strictly: anything unclear is a `BadRequestError`."""
+"""Inputs of the control API, read strictly: anything unclear is a `BadRequestError`."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Holding deliveries back: a lock on a file, which workers of the sandbox profile share as they claim.
+"""Pause of deliveries: a lock on a file, which workers of the sandbox profile share as they claim.
 
 A lock ends with the process that holds it, so no pause outlives the world that asked for it.
 """

@@ -1,4 +1,4 @@
-"""Whether the pipeline is at rest, read from its tables by the sandbox's own login; and how to empty it."""
+"""State of the pipeline, read from its tables by the sandbox's own login: settled or not; and its reset."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

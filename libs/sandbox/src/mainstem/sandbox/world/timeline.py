@@ -1,4 +1,4 @@
-"""The world's time moves on: step by step over all that falls due, by request or by itself."""
+"""Timeline: world time moves step by step over all that falls due, by request or by itself."""
 
 import asyncio
 from collections.abc import Sequence

@@ -6,19 +6,19 @@ from typing import Any
 import msgspec
 
 from mainstem.sandbox.stripe.state import shapes
-from mainstem.sandbox.stripe.state.account import Account
-from mainstem.sandbox.stripe.state.history import Event
+from mainstem.sandbox.stripe.state.account import StripeAccount
+from mainstem.sandbox.stripe.state.history import StripeEvent
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import paging, params, versions
 from mainstem.sandbox.stripe.wire.errors import StripeError, no_such
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields
 
 _MOST_TYPES = 20
 
 
-def rendered(event: Event, version: str) -> Json:
+def rendered(event: StripeEvent, version: str) -> Json:
     """Return an event in the shapes of a version."""
     era = versions.era(version)
     data = {"object": shapes.shown(msgspec.json.decode(event.after), era)}
@@ -53,7 +53,7 @@ def changes(before: Json, after: Json) -> Json:
     return found
 
 
-def retrieve(account: Account, given: str) -> Event:
+def retrieve(account: StripeAccount, given: str) -> StripeEvent:
     """Return an event.
 
     Raises:
@@ -73,7 +73,7 @@ _FILTERS: Fields = {
 }
 
 
-def list_all(account: Account, given: Tree) -> Page[Event]:
+def list_all(account: StripeAccount, given: Tree) -> ListPage[StripeEvent]:
     """Return a page of the events, newest first."""
     window, filters = paging.split(given, _FILTERS)
     if "type" in filters and "types" in filters:
@@ -88,13 +88,13 @@ def list_all(account: Account, given: Tree) -> Page[Event]:
     )
 
 
-def _type_in(patterns: list[str]) -> Callable[[Event], bool]:
+def _type_in(patterns: list[str]) -> Callable[[StripeEvent], bool]:
     exact = frozenset(patterns)
     prefixes = tuple(pattern.removesuffix("*") for pattern in patterns if pattern.endswith("*"))
     return lambda event: event.type in exact or event.type.startswith(prefixes)
 
 
-_TESTS: dict[str, Callable[[Any], Callable[[Event], bool]]] = {
+_TESTS: dict[str, Callable[[Any], Callable[[StripeEvent], bool]]] = {
     "created": lambda test: lambda event: test(event.created),
     "delivery_success": lambda wanted: lambda event: (not event.waiting) == wanted,
     "type": lambda pattern: _type_in([pattern]),

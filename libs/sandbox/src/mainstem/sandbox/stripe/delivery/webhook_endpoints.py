@@ -4,7 +4,7 @@ import ipaddress
 from typing import Any
 from urllib.parse import urlsplit
 
-from mainstem.sandbox.stripe.state.account import Account, new_id
+from mainstem.sandbox.stripe.state.account import StripeAccount, new_id
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params, versions
 from mainstem.sandbox.stripe.wire.errors import StripeError
@@ -52,13 +52,13 @@ _UPDATE: Fields = {
 _CREATE: Fields = {**_UPDATE, "api_version": _version, "connect": params.boolean}
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Make an endpoint, and return it with its secret, which is shown this once."""
     secret = new_id("whsec", length=32)
     return {**_create(account, _read(given), secret), "secret": secret}
 
 
-def stand(account: Account, given: Tree, *, secret: str, number: int) -> Json:
+def stand(account: StripeAccount, given: Tree, *, secret: str, number: int) -> Json:
     """Return the endpoint of this number, one of those that stand: changed to be this one, or made."""
     wanted = _read(given)
     for endpoint in account.store.select("webhook_endpoint", lambda held: held["_standing"] == number):
@@ -75,7 +75,7 @@ def _read(given: Tree) -> dict[str, Any]:
     return wanted
 
 
-def _create(account: Account, wanted: dict[str, Any], secret: str, number: int | None = None) -> Json:
+def _create(account: StripeAccount, wanted: dict[str, Any], secret: str, number: int | None = None) -> Json:
     facts = {
         "api_version": None,
         "status": "enabled",
@@ -88,14 +88,14 @@ def _create(account: Account, wanted: dict[str, Any], secret: str, number: int |
     return endpoint
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change an endpoint; its version stays."""
     endpoint = account.store.get("webhook_endpoint", given)
     _apply(endpoint, params.read(tree, _UPDATE))
     return endpoint
 
 
-def delete(account: Account, given: str, tree: Tree) -> Json:
+def delete(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Delete an endpoint; what was not sent to it yet never is."""
     params.read(tree, {})
     endpoint = account.store.remove(account.store.get("webhook_endpoint", given))
@@ -104,7 +104,7 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     return endpoint
 
 
-def interested(account: Account, happened: str, *, is_connected: bool) -> list[Json]:
+def interested(account: StripeAccount, happened: str, *, is_connected: bool) -> list[Json]:
     """Return the endpoints that are to be sent events of this type: of connected accounts, or of its own.
 
     Source: https://docs.stripe.com/connect/webhooks

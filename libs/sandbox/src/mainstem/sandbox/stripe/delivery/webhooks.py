@@ -21,9 +21,9 @@ from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
 from mainstem.sandbox.stand_ins.protocol import Order
 from mainstem.sandbox.stripe.delivery.events import rendered
 from mainstem.sandbox.stripe.delivery.webhook_endpoints import interested
-from mainstem.sandbox.stripe.state.account import Account
-from mainstem.sandbox.stripe.state.deliveries import Delivery
-from mainstem.sandbox.stripe.state.history import Event
+from mainstem.sandbox.stripe.state.account import StripeAccount
+from mainstem.sandbox.stripe.state.deliveries import WebhookDelivery
+from mainstem.sandbox.stripe.state.history import StripeEvent
 from mainstem.sandbox.stripe.state.store import Json
 
 TARGET = "stripe.webhook"
@@ -58,19 +58,19 @@ def signature(secret: str, body: bytes, at: int) -> str:
     return f"t={at},v1={digest}"
 
 
-class Sender:
+class WebhookSender:
     """What is queued, under way and waiting for its next attempt; it runs from `start` to `stop`."""
 
-    def __init__(self, account: Account, faults: Faults, patience: Patience | None = None) -> None:
+    def __init__(self, account: StripeAccount, faults: Faults, patience: Patience | None = None) -> None:
         self._account = account
         self._faults = faults
         self._patience = patience or Patience()
         self._client: httpx.AsyncClient | None = None
-        self._queues: defaultdict[str, deque[Delivery]] = defaultdict(deque)
+        self._queues: defaultdict[str, deque[WebhookDelivery]] = defaultdict(deque)
         self._under_way: defaultdict[str, int] = defaultdict(int)
         self._tasks: set[asyncio.Task[None]] = set()
         self._retries: dict[int, asyncio.TimerHandle] = {}
-        self._held: list[Delivery] | None = None
+        self._held: list[WebhookDelivery] | None = None
         self._recall()
         account.tell = self.tell
 
@@ -84,11 +84,11 @@ class Sender:
             elif state != "given_up":
                 self._queues[delivery.endpoint].append(delivery)
 
-    def tell(self, event: Event) -> None:
+    def tell(self, event: StripeEvent) -> None:
         """Queue an event for every endpoint that wants its type."""
         is_connected = event.account is not None
         for endpoint in interested(self._account, event.type, is_connected=is_connected):
-            delivery = Delivery(event, endpoint["id"])
+            delivery = WebhookDelivery(event, endpoint["id"])
             self._account.deliveries.begin(delivery, "due" if self._held is None else "held")
             if self._held is None:
                 self._queue(delivery)
@@ -154,10 +154,10 @@ class Sender:
         self._account.archive.commit()
         for delivery in held if order == "recorded" else held[::-1]:
             for _ in range(times):
-                await self._spawn(self._deliver(Delivery(delivery.event, delivery.endpoint)))
+                await self._spawn(self._deliver(WebhookDelivery(delivery.event, delivery.endpoint)))
         return len(held)
 
-    def _queue(self, delivery: Delivery) -> None:
+    def _queue(self, delivery: WebhookDelivery) -> None:
         self._queues[delivery.endpoint].append(delivery)
         self._pump(delivery.endpoint)
 
@@ -173,14 +173,14 @@ class Sender:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _work(self, endpoint: str, delivery: Delivery) -> None:
+    async def _work(self, endpoint: str, delivery: WebhookDelivery) -> None:
         try:
             await self._deliver(delivery)
         finally:
             self._under_way[endpoint] -= 1
             self._pump(endpoint)
 
-    async def _deliver(self, delivery: Delivery) -> None:
+    async def _deliver(self, delivery: WebhookDelivery) -> None:
         endpoint = self._account.store.find("webhook_endpoint", delivery.endpoint)
         if endpoint is None or self._client is None:
             return
@@ -192,7 +192,7 @@ class Sender:
         self._account.archive.commit()
 
     async def _send(
-        self, client: httpx.AsyncClient, endpoint: Json, event: Event, fault: Fault | None
+        self, client: httpx.AsyncClient, endpoint: Json, event: StripeEvent, fault: Fault | None
     ) -> bool:
         """Return whether the endpoint has confirmed the event."""
         if fault is not None:
@@ -203,7 +203,7 @@ class Sender:
                 await self._post(client, endpoint, event)
         return await self._post(client, endpoint, event)
 
-    async def _post(self, client: httpx.AsyncClient, endpoint: Json, event: Event) -> bool:
+    async def _post(self, client: httpx.AsyncClient, endpoint: Json, event: StripeEvent) -> bool:
         version = endpoint["api_version"] or self._account.api_version
         body = msgspec.json.format(msgspec.json.encode(rendered(event, version)), indent=2)
         headers = {
@@ -222,7 +222,7 @@ class Sender:
             return False
         return answer.is_success
 
-    def _retry(self, delivery: Delivery) -> None:
+    def _retry(self, delivery: WebhookDelivery) -> None:
         delivery.failed += 1
         wait = self._patience.wait(delivery.failed)
         self._account.deliveries.keep(delivery, "given_up" if wait is None else "due")
@@ -230,6 +230,6 @@ class Sender:
             return
         self._retries[id(delivery)] = asyncio.get_running_loop().call_later(wait, self._again, delivery)
 
-    def _again(self, delivery: Delivery) -> None:
+    def _again(self, delivery: WebhookDelivery) -> None:
         del self._retries[id(delivery)]
         self._queue(delivery)

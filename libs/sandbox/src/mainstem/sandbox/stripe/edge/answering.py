@@ -1,4 +1,4 @@
-"""The edge: from an HTTP request to one step of the account, and back to what Stripe would answer."""
+"""API requests: each is one step of the account, and is answered as Stripe would."""
 
 import base64
 import binascii
@@ -16,16 +16,16 @@ from starlette.responses import Response
 from mainstem.sandbox.stripe.delivery.events import rendered
 from mainstem.sandbox.stripe.edge import calendar
 from mainstem.sandbox.stripe.edge.expand import Finder, expand
-from mainstem.sandbox.stripe.edge.idempotency import Answer, Keys
+from mainstem.sandbox.stripe.edge.idempotency import Keys, StoredResponse
 from mainstem.sandbox.stripe.state import shapes
-from mainstem.sandbox.stripe.state.account import Account, new_id
+from mainstem.sandbox.stripe.state.account import StripeAccount, new_id
 from mainstem.sandbox.stripe.state.compose import composed, included, listed
-from mainstem.sandbox.stripe.state.history import Cause, Event
+from mainstem.sandbox.stripe.state.history import Cause, StripeEvent
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import form, params, versions
 from mainstem.sandbox.stripe.wire.errors import StripeError
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.versions import Era
 
 _REMEMBERED_REQUESTS = 1_000
@@ -33,10 +33,10 @@ _EXPAND = params.array(params.identifier)
 
 
 @dataclass(frozen=True)
-class Call:
+class ApiCall:
     """What a request asks of the account."""
 
-    account: Account
+    account: StripeAccount
     id: str
     """The object that the path names; empty where it names none."""
     params: Tree
@@ -44,14 +44,14 @@ class Call:
     """Where the stand-in answers, as the caller knows it, without a slash behind; its pages are below."""
 
 
-Handler = Callable[[Call], Any]
+Handler = Callable[[ApiCall], Any]
 """Acts, and returns a held object, an event or a page of either."""
 
 
 class Edge:
     """Answers requests to one account, whose secret key, or whose platform's, is `api_key`."""
 
-    def __init__(self, account: Account, api_key: str, received: deque[Json] | None = None) -> None:
+    def __init__(self, account: StripeAccount, api_key: str, received: deque[Json] | None = None) -> None:
         self._account = account
         self._api_key = api_key
         self._keys = Keys(account.archive)
@@ -87,7 +87,9 @@ class Edge:
                 f"Invalid API Key provided: {given[:8]}{'*' * 8}{given[-4:]}", status=HTTPStatus.UNAUTHORIZED
             )
 
-    async def _once(self, request: Request, handler: Handler, version: str, request_id: str) -> Answer:
+    async def _once(
+        self, request: Request, handler: Handler, version: str, request_id: str
+    ) -> StoredResponse:
         key = request.headers.get("idempotency-key") if request.method == "POST" else None
         cause = Cause(request_id, key)
         if key is None:
@@ -104,7 +106,9 @@ class Edge:
             self._keys.release(key)
         return answer
 
-    def _act(self, request: Request, body: bytes, handler: Handler, version: str, cause: Cause) -> Answer:
+    def _act(
+        self, request: Request, body: bytes, handler: Handler, version: str, cause: Cause
+    ) -> StoredResponse:
         """Take one step. Errors that come after acting are answers, to be kept; earlier ones are raised."""
         tree = _tree(request, body)
         wanted = _EXPAND(tree.pop("expand", []), "expand")
@@ -121,9 +125,9 @@ class Edge:
             shown = present(self._account, result, versions.era(version), wanted)
         except StripeError as error:
             return _refused(error, request_id)
-        return Answer(HTTPStatus.OK, _encoded(shown), request_id)
+        return StoredResponse(HTTPStatus.OK, _encoded(shown), request_id)
 
-    def _note(self, request: Request, body: bytes, answer: Answer, request_id: str) -> None:
+    def _note(self, request: Request, body: bytes, answer: StoredResponse, request_id: str) -> None:
         try:
             given = _tree(request, body)
         except StripeError:
@@ -144,7 +148,7 @@ class Edge:
         )
 
 
-def present(account: Account, result: Any, era: Era, paths: list[str]) -> Json:
+def present(account: StripeAccount, result: Any, era: Era, paths: list[str]) -> Json:
     """Return what a handler returned as an era shows it, expanded along the paths.
 
     Raises:
@@ -152,7 +156,7 @@ def present(account: Account, result: Any, era: Era, paths: list[str]) -> Json:
     """
 
     def show(held: Any) -> Json:
-        if isinstance(held, Event):
+        if isinstance(held, StripeEvent):
             # An event keeps the shapes of the account's version, whatever version asks for it.
             return rendered(held, held.api_version)
         shown: Json = shapes.shown(composed(account.store, held), era)
@@ -167,8 +171,8 @@ def present(account: Account, result: Any, era: Era, paths: list[str]) -> Json:
         return None if found is None else shapes.shown(found, era)
 
     with account.store.read_only():
-        if isinstance(result, Page):
-            page = Page(result.url, [show(held) for held in result.data], result.has_more)
+        if isinstance(result, ListPage):
+            page = ListPage(result.url, [show(held) for held in result.data], result.has_more)
             answer = listed(page)
         else:
             answer = show(result)
@@ -176,9 +180,9 @@ def present(account: Account, result: Any, era: Era, paths: list[str]) -> Json:
     return answer
 
 
-def _call(account: Account, request: Request, tree: Tree) -> Call:
+def _call(account: StripeAccount, request: Request, tree: Tree) -> ApiCall:
     root = f"{request.url.scheme}://{request.url.netloc}{request.scope.get('root_path', '')}"
-    return Call(account, request.path_params.get("id", ""), tree, root)
+    return ApiCall(account, request.path_params.get("id", ""), tree, root)
 
 
 def _tree(request: Request, body: bytes) -> Tree:
@@ -207,11 +211,11 @@ def _encoded(body: Json) -> bytes:
     return msgspec.json.format(msgspec.json.encode(body), indent=2)
 
 
-def _refused(error: StripeError, request_id: str) -> Answer:
-    return Answer(error.status, _encoded(error.body()), request_id)
+def _refused(error: StripeError, request_id: str) -> StoredResponse:
+    return StoredResponse(error.status, _encoded(error.body()), request_id)
 
 
-def _response(request: Request, answer: Answer, request_id: str, version: str) -> Response:
+def _response(request: Request, answer: StoredResponse, request_id: str, version: str) -> Response:
     headers = {"Request-Id": request_id, "Stripe-Version": version}
     key = request.headers.get("idempotency-key")
     if key is not None:

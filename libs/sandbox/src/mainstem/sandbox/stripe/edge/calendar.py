@@ -1,15 +1,15 @@
-"""What happens by itself when its time comes, in order of time; see `due` for when that is."""
+"""Calendar: changes that happen by themselves when due, in order of time; `due` says when that is."""
 
 from collections.abc import Callable
 
 from mainstem.sandbox.stripe.hosted import checkout
 from mainstem.sandbox.stripe.invoicing import collection, ending, invoices, renewals
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.subscribers import trials
 
 
-def fall_due(account: Account, until: int) -> None:
+def fall_due(account: StripeAccount, until: int) -> None:
     """Do all that is due at `until` or before; each thing happens at its own instant."""
     while (first := account.agenda.first()) is not None and first <= until:
         key = account.agenda.take(first)
@@ -19,14 +19,14 @@ def fall_due(account: Account, until: int) -> None:
                 _HANDLERS[held["object"]](account, held)
 
 
-def _invoice(account: Account, invoice: Json) -> None:
+def _invoice(account: StripeAccount, invoice: Json) -> None:
     if invoice["due_date"] is None:
         collection.attempt(account, invoice)
     else:
         collection.lapse(account, invoice)
 
 
-def _subscription(account: Account, subscription: Json) -> None:
+def _subscription(account: StripeAccount, subscription: Json) -> None:
     now = account.now
     if subscription["status"] == "incomplete":
         _expire(account, subscription)
@@ -43,7 +43,7 @@ def _subscription(account: Account, subscription: Json) -> None:
         _end_trial(account, subscription)
 
 
-def _end_trial(account: Account, subscription: Json) -> None:
+def _end_trial(account: StripeAccount, subscription: Json) -> None:
     customer = account.store.get("customer", subscription["customer"])
     method = collection.method_for(account, customer, subscription["default_payment_method"])
     without = subscription["trial_settings"]["end_behavior"]["missing_payment_method"]
@@ -53,7 +53,7 @@ def _end_trial(account: Account, subscription: Json) -> None:
         renewals.renew(account, subscription)
 
 
-def _expire(account: Account, subscription: Json) -> None:
+def _expire(account: StripeAccount, subscription: Json) -> None:
     with account.changing(subscription, "customer.subscription.updated"):
         subscription |= {"ended_at": account.now, "status": "incomplete_expired"}
     invoice = account.store.find("invoice", subscription["latest_invoice"])
@@ -61,7 +61,7 @@ def _expire(account: Account, subscription: Json) -> None:
         invoices.void(account, invoice)
 
 
-_HANDLERS: dict[str, Callable[[Account, Json], None]] = {
+_HANDLERS: dict[str, Callable[[StripeAccount, Json], None]] = {
     "checkout.session": checkout.close,
     "invoice": _invoice,
     "subscription": _subscription,

@@ -1,15 +1,15 @@
-"""Every call that the account answers, as a table."""
+"""Table of every API call that the account answers."""
 
 from collections.abc import Callable
 from typing import Any
 
 from mainstem.sandbox.stripe.delivery import events, webhook_endpoints
-from mainstem.sandbox.stripe.edge.answering import Call, Handler
+from mainstem.sandbox.stripe.edge.answering import ApiCall, Handler
 from mainstem.sandbox.stripe.goods import catalog, payment_methods
 from mainstem.sandbox.stripe.hosted import checkout, portal, portal_configurations
 from mainstem.sandbox.stripe.invoicing import invoice_calls
 from mainstem.sandbox.stripe.state import listing
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.subscribers import (
     customers,
     schedules,
@@ -25,27 +25,27 @@ Endpoint = tuple[str, str, Handler]
 """HTTP method, path, handler."""
 
 
-def _make(act: Callable[[Account, Tree], Any]) -> Handler:
+def _make(act: Callable[[StripeAccount, Tree], Any]) -> Handler:
     return lambda call: act(call.account, call.params)
 
 
-def _one(act: Callable[[Account, str, Tree], Any]) -> Handler:
+def _one(act: Callable[[StripeAccount, str, Tree], Any]) -> Handler:
     return lambda call: act(call.account, call.id, call.params)
 
 
-def _hosted(act: Callable[[Account, Tree, str], Any]) -> Handler:
+def _hosted(act: Callable[[StripeAccount, Tree, str], Any]) -> Handler:
     return lambda call: act(call.account, call.params, call.base_url)
 
 
-def _get(find: Callable[[Account, str], Any]) -> Handler:
-    def handle(call: Call) -> Any:
+def _get(find: Callable[[StripeAccount, str], Any]) -> Handler:
+    def handle(call: ApiCall) -> Any:
         read(call.params, {})
         return find(call.account, call.id)
 
     return handle
 
 
-def _account(call: Call) -> Any:
+def _account(call: ApiCall) -> Any:
     read(call.params, {})
     return call.account.itself()
 
@@ -58,7 +58,7 @@ def _list(kind: str) -> Handler:
     return lambda call: listing.list_all(call.account, kind, call.params)
 
 
-def _methods_of_customer(call: Call) -> Any:
+def _methods_of_customer(call: ApiCall) -> Any:
     if call.account.store.find("customer", call.id) is None:
         raise no_such("customer", call.id)
     return listing.list_all(call.account, "payment_method", {**call.params, "customer": call.id})

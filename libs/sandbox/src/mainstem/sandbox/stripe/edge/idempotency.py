@@ -22,8 +22,8 @@ _MOST_KEYS = 10_000
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What was answered, and to which request."""
+class StoredResponse:
+    """A stored response, and the id of the request that got it."""
 
     status: int
     body: bytes
@@ -36,7 +36,7 @@ class _Entry:
     at: int
     endpoint: str
     parameters: bytes | None = None
-    answer: Answer | None = None
+    answer: StoredResponse | None = None
 
 
 class Keys:
@@ -50,7 +50,7 @@ class Keys:
             self._entries[row.id] = msgspec.json.decode(row.body, type=_Entry)
             self._count = row.seq
 
-    def begin(self, key: str, endpoint: str, now: int) -> Answer | None:
+    def begin(self, key: str, endpoint: str, now: int) -> StoredResponse | None:
         """Take the key for a request. Return the answer to give again if it was used before.
 
         Raises:
@@ -90,7 +90,7 @@ class Keys:
         elif entry.parameters != parameters:
             raise _mismatch(key, "with the same parameters they were first used with")
 
-    def keep(self, key: str, answer: Answer) -> None:
+    def keep(self, key: str, answer: StoredResponse) -> None:
         """Give this answer from now on."""
         if (entry := self._entries.get(key)) is not None:
             entry.answer = answer

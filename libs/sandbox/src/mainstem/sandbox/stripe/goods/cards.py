@@ -1,4 +1,4 @@
-"""Stripe's test cards: which there are, and what becomes of each one.
+"""Stripe's test cards, each with its outcome.
 
 https://docs.stripe.com/testing
 """
@@ -11,7 +11,7 @@ _DECLINED = "Your card was declined."
 
 
 @dataclass(frozen=True)
-class Refusal:
+class CardRefusal:
     """Why a card is refused."""
 
     code: str
@@ -30,14 +30,14 @@ class Card:
     name: str
     number: str
     brand: str = "visa"
-    on_attach: Refusal | None = None
-    on_charge: Refusal | None = None
+    on_attach: CardRefusal | None = None
+    on_charge: CardRefusal | None = None
 
 
-_GENERIC = Refusal("card_declined", "generic_decline")
-_NO_FUNDS = Refusal("card_declined", "insufficient_funds", "Your card has insufficient funds.")
-_EXPIRED = Refusal("expired_card", "expired_card", "Your card has expired.")
-_WRONG_CVC = Refusal("incorrect_cvc", "incorrect_cvc", "Your card's security code is incorrect.")
+_GENERIC = CardRefusal("card_declined", "generic_decline")
+_NO_FUNDS = CardRefusal("card_declined", "insufficient_funds", "Your card has insufficient funds.")
+_EXPIRED = CardRefusal("expired_card", "expired_card", "Your card has expired.")
+_WRONG_CVC = CardRefusal("incorrect_cvc", "incorrect_cvc", "Your card's security code is incorrect.")
 
 CARDS = (
     Card("visa", "4242424242424242"),

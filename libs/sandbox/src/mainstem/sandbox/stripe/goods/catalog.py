@@ -3,7 +3,7 @@
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from mainstem.sandbox.stripe.state.account import Account, new_id
+from mainstem.sandbox.stripe.state.account import StripeAccount, new_id
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import StripeError
@@ -84,7 +84,7 @@ _PRODUCT_DATA = params.record(
 )
 
 
-def create_product(account: Account, given: Tree) -> Json:
+def create_product(account: StripeAccount, given: Tree) -> Json:
     """Make a product, and its default price where one is described."""
     wanted = params.read(given, _PRODUCT_CREATE, required=("name",))
     price_data = wanted.pop("default_price_data", None)
@@ -97,7 +97,7 @@ def create_product(account: Account, given: Tree) -> Json:
     return product
 
 
-def _new_product(account: Account, wanted: dict[str, Any]) -> Json:
+def _new_product(account: StripeAccount, wanted: dict[str, Any]) -> Json:
     given = wanted.pop("id", None) or new_id("prod", length=14)
     if account.store.find("product", given) is not None:
         raise StripeError(f"Product already exists: {given}", code="resource_already_exists", param="id")
@@ -106,7 +106,7 @@ def _new_product(account: Account, wanted: dict[str, Any]) -> Json:
     return account.new("product", id=given, **facts)
 
 
-def update_product(account: Account, given: str, tree: Tree) -> Json:
+def update_product(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change a product."""
     product = account.store.get("product", given)
     wanted = params.read(tree, _PRODUCT_UPDATE)
@@ -119,7 +119,7 @@ def update_product(account: Account, given: str, tree: Tree) -> Json:
     return product
 
 
-def delete_product(account: Account, given: str, tree: Tree) -> Json:
+def delete_product(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Delete a product for ever.
 
     Raises:
@@ -133,7 +133,7 @@ def delete_product(account: Account, given: str, tree: Tree) -> Json:
     return account.store.remove(product)
 
 
-def create_price(account: Account, given: Tree) -> Json:
+def create_price(account: StripeAccount, given: Tree) -> Json:
     """Make a price, and its product where one is described."""
     wanted = params.read(given, {**_PRICE, "product_data": _PRODUCT_DATA}, required=("currency",))
     product_data = wanted.pop("product_data", None)
@@ -148,13 +148,13 @@ def create_price(account: Account, given: Tree) -> Json:
     return _new_price(account, product, wanted)
 
 
-def price_of_data(account: Account, data: dict[str, Any]) -> Json:
+def price_of_data(account: StripeAccount, data: dict[str, Any]) -> Json:
     """Return a price made of what `PRICE_DATA` read."""
     product = account.store.get("product", data["product"], param="price_data[product]")
     return _new_price(account, product, {**data, "active": False})
 
 
-def _new_price(account: Account, product: Json, wanted: dict[str, Any]) -> Json:
+def _new_price(account: StripeAccount, product: Json, wanted: dict[str, Any]) -> Json:
     amount = _check_amount(wanted)
     _claim_lookup_key(account, wanted)
     recurring = wanted.get("recurring")
@@ -193,7 +193,7 @@ def _check_amount(wanted: dict[str, Any]) -> Decimal:
     return Decimal(given[0])
 
 
-def _claim_lookup_key(account: Account, wanted: dict[str, Any], holder: str | None = None) -> None:
+def _claim_lookup_key(account: StripeAccount, wanted: dict[str, Any], holder: str | None = None) -> None:
     key = wanted.get("lookup_key")
     transfer = wanted.pop("transfer_lookup_key", False)
     if key is None:
@@ -207,7 +207,7 @@ def _claim_lookup_key(account: Account, wanted: dict[str, Any], holder: str | No
             price["lookup_key"] = None
 
 
-def update_price(account: Account, given: str, tree: Tree) -> Json:
+def update_price(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change what may change of a price; its amount and period may not."""
     price = account.store.get("price", given)
     fields = {

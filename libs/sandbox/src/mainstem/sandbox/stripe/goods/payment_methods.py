@@ -4,7 +4,7 @@ from typing import Any
 
 from mainstem.sandbox.stripe.goods import cards
 from mainstem.sandbox.stripe.goods.cards import Card
-from mainstem.sandbox.stripe.state.account import Account, new_id
+from mainstem.sandbox.stripe.state.account import StripeAccount, new_id
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import StripeError, no_such
@@ -41,7 +41,7 @@ _UPDATE: Fields = {
 _CREATE: Fields = {**_UPDATE, "type": params.one_of("card"), "card": _CARD}
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Make a payment method of a test card."""
     wanted = params.read(given, _CREATE, required=("type",))
     found = wanted.pop("card", None) or {}
@@ -60,12 +60,12 @@ def create(account: Account, given: Tree) -> Json:
     return method
 
 
-def retrieve(account: Account, given: str) -> Json:
+def retrieve(account: StripeAccount, given: str) -> Json:
     """Return a payment method."""
     return account.store.get("payment_method", given)
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change a payment method."""
     method = retrieve(account, given)
     wanted = params.read(tree, _UPDATE)
@@ -75,7 +75,7 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return method
 
 
-def attach(account: Account, given: str, tree: Tree) -> Json:
+def attach(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Give a payment method to a customer; `pm_card_visa` and its like make a new one each time.
 
     Raises:
@@ -86,7 +86,7 @@ def attach(account: Account, given: str, tree: Tree) -> Json:
     return owned(account, customer, given, param="id")
 
 
-def owned(account: Account, customer: Json, given: str, *, param: str) -> Json:
+def owned(account: StripeAccount, customer: Json, given: str, *, param: str) -> Json:
     """Return the payment method as the customer's own, attached if it is nobody's yet.
 
     Raises:
@@ -113,7 +113,7 @@ def owned(account: Account, customer: Json, given: str, *, param: str) -> Json:
     return method
 
 
-def of_customer(account: Account, customer: Json, given: str, *, param: str) -> Json:
+def of_customer(account: StripeAccount, customer: Json, given: str, *, param: str) -> Json:
     """Return a payment method that is attached to the customer.
 
     Raises:
@@ -130,7 +130,7 @@ def of_customer(account: Account, customer: Json, given: str, *, param: str) -> 
     return method
 
 
-def detach(account: Account, given: str, tree: Tree) -> Json:
+def detach(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Take a payment method from its customer; nothing that used it by default does so any more."""
     params.read(tree, {})
     method = retrieve(account, given)
@@ -150,7 +150,7 @@ def method_card(method: Json | None) -> Card:
     return cards.CARDS[0] if method is None else cards.by_name(method["_card"])
 
 
-def _forget(account: Account, method: Json) -> None:
+def _forget(account: StripeAccount, method: Json) -> None:
     customer = account.store.find("customer", method["customer"])
     if customer is not None and customer["invoice_settings"]["default_payment_method"] == method["id"]:
         with account.changing(customer, "customer.updated"):
@@ -162,7 +162,7 @@ def _forget(account: Account, method: Json) -> None:
             subscription["default_payment_method"] = None
 
 
-def _of_card(account: Account, card: Card, expiry: dict[str, int]) -> Json:
+def _of_card(account: StripeAccount, card: Card, expiry: dict[str, int]) -> Json:
     method = account.new("payment_method", type="card", allow_redisplay="unspecified", _card=card.name)
     this_year = 1970 + account.now // _SECONDS_A_YEAR
     method["card"] |= {

@@ -1,4 +1,4 @@
-"""What a price makes of a quantity, and how objects write it."""
+"""Amounts that a price makes of a quantity, and their fields in objects."""
 
 from decimal import ROUND_HALF_UP, Decimal
 

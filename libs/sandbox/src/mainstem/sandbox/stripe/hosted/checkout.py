@@ -1,4 +1,4 @@
-"""Checkout sessions: what is offered to one person, for a while.
+"""Checkout sessions: an offer to one person, until it expires.
 
 https://docs.stripe.com/api/checkout/sessions
 """
@@ -8,14 +8,14 @@ from typing import Any
 
 from mainstem.sandbox.stripe.goods.pricing import amount_of, is_metered
 from mainstem.sandbox.stripe.state import listing
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import parts_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.subscribers import items, terms
 from mainstem.sandbox.stripe.wire import params, urls
 from mainstem.sandbox.stripe.wire.errors import StripeError
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields
 
 LONGEST_SECONDS = 24 * 3_600
@@ -71,7 +71,7 @@ _SHOWN = (
 """The parameters that a session shows as they were given."""
 
 
-def create(account: Account, given: Tree, base_url: str) -> Json:
+def create(account: StripeAccount, given: Tree, base_url: str) -> Json:
     """Open a session, whose page is below this address; nothing is told, as at Stripe."""
     wanted = params.read(given, _CREATE, required=("mode", "success_url"))
     _check(account, wanted)
@@ -88,7 +88,7 @@ def create(account: Account, given: Tree, base_url: str) -> Json:
     return session
 
 
-def _check(account: Account, wanted: dict[str, Any]) -> None:
+def _check(account: StripeAccount, wanted: dict[str, Any]) -> None:
     if wanted["mode"] != "subscription":
         raise StripeError("The sandbox has Checkout in `subscription` mode only.", param="mode")
     if "customer" in wanted and "customer_email" in wanted:
@@ -126,7 +126,7 @@ def _check_moments(now: int, wanted: dict[str, Any]) -> None:
         )
 
 
-def _priced(account: Account, lines: list[dict[str, Any]]) -> list[tuple[Json, dict[str, Any]]]:
+def _priced(account: StripeAccount, lines: list[dict[str, Any]]) -> list[tuple[Json, dict[str, Any]]]:
     for index, line in enumerate(lines):
         _check_line(account, line, f"line_items[{index}]")
     prices = [items.price_of(account, line, f"line_items[{index}]") for index, line in enumerate(lines)]
@@ -134,7 +134,7 @@ def _priced(account: Account, lines: list[dict[str, Any]]) -> list[tuple[Json, d
     return list(zip(prices, lines, strict=True))
 
 
-def _check_line(account: Account, line: dict[str, Any], name: str) -> None:
+def _check_line(account: StripeAccount, line: dict[str, Any], name: str) -> None:
     """Check what a session refuses in other words than a subscription.
 
     Sources: https://github.com/better-auth/better-auth/issues/8920,
@@ -165,13 +165,16 @@ def _check_line(account: Account, line: dict[str, Any], name: str) -> None:
         )
 
 
-def _customer(account: Account, wanted: dict[str, Any]) -> Json | None:
+def _customer(account: StripeAccount, wanted: dict[str, Any]) -> Json | None:
     given = wanted.get("customer")
     return None if given is None else account.store.get("customer", given, param="customer")
 
 
 def _facts(
-    account: Account, wanted: dict[str, Any], customer: Json | None, lines: list[tuple[Json, dict[str, Any]]]
+    account: StripeAccount,
+    wanted: dict[str, Any],
+    customer: Json | None,
+    lines: list[tuple[Json, dict[str, Any]]],
 ) -> Json:
     data = wanted.get("subscription_data") or {}
     is_trial = bool(data.get("trial_end") or data.get("trial_period_days"))
@@ -212,7 +215,7 @@ def details(email: str, name: str | None = None) -> Json:
     }
 
 
-def _new_item(account: Account, price: Json, line: dict[str, Any]) -> Json:
+def _new_item(account: StripeAccount, price: Json, line: dict[str, Any]) -> Json:
     product = account.store.find("product", price["product"])
     amount = amount_of(price, line.get("quantity"))
     return account.new(
@@ -227,7 +230,7 @@ def _new_item(account: Account, price: Json, line: dict[str, Any]) -> Json:
     )
 
 
-def expire(account: Account, given: str, tree: Tree) -> Json:
+def expire(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Close an open session, so that nobody can pay in it.
 
     Raises:
@@ -245,13 +248,13 @@ def expire(account: Account, given: str, tree: Tree) -> Json:
     return session
 
 
-def close(account: Account, session: Json) -> None:
+def close(account: StripeAccount, session: Json) -> None:
     """Have an open session be expired."""
     session |= {"status": "expired", "url": None}
     account.record("checkout.session.expired", session)
 
 
-def list_line_items(account: Account, given: str, tree: Tree) -> Page[Json]:
+def list_line_items(account: StripeAccount, given: str, tree: Tree) -> ListPage[Json]:
     """Return a page of what a session sells, in its order."""
     parts = parts_of(account.store, account.store.get("checkout.session", given))
     return listing.list_parts(f"/v1/checkout/sessions/{given}/line_items", parts, tree, "item")

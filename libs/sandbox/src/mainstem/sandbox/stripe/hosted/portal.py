@@ -1,4 +1,4 @@
-"""Sessions of the billing portal: one customer's way in, for a short while.
+"""Sessions of the billing portal: access of one customer, until it expires.
 
 https://docs.stripe.com/api/customer_portal/sessions
 """
@@ -7,7 +7,7 @@ from typing import Any
 
 from mainstem.sandbox.stripe.hosted import portal_configurations
 from mainstem.sandbox.stripe.invoicing.ending import is_live
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params, urls
@@ -62,7 +62,7 @@ _CREATE: Fields = {
 }
 
 
-def create(account: Account, given: Tree, base_url: str) -> Json:
+def create(account: StripeAccount, given: Tree, base_url: str) -> Json:
     """Open a session, whose page is below this address."""
     wanted = params.read(given, _CREATE, required=("customer",))
     customer = account.store.get("customer", wanted["customer"], param="customer")
@@ -84,7 +84,7 @@ def create(account: Account, given: Tree, base_url: str) -> Json:
     return session
 
 
-def _check_flow(account: Account, customer: Json, configuration: Json, flow: dict[str, Any]) -> None:
+def _check_flow(account: StripeAccount, customer: Json, configuration: Json, flow: dict[str, Any]) -> None:
     kind = flow["type"]
     feature = _FEATURE[kind]
     if not configuration["features"][feature]["enabled"]:
@@ -109,7 +109,7 @@ def _check_end(after: dict[str, Any]) -> None:
         raise StripeError(f"Missing required param: {name}.", code="parameter_missing", param=name)
 
 
-def _check_subscription(account: Account, customer: Json, flow: dict[str, Any], param: str) -> None:
+def _check_subscription(account: StripeAccount, customer: Json, flow: dict[str, Any], param: str) -> None:
     given = flow[flow["type"]]["subscription"]
     subscription = account.store.get("subscription", given, param=param)
     if subscription["customer"] != customer["id"]:
@@ -125,7 +125,7 @@ def _check_subscription(account: Account, customer: Json, flow: dict[str, Any], 
         )
 
 
-def _check_items(account: Account, configuration: Json, wanted: dict[str, Any]) -> None:
+def _check_items(account: StripeAccount, configuration: Json, wanted: dict[str, Any]) -> None:
     subscription = account.store.get("subscription", wanted["subscription"])
     own = [item["id"] for item in items_of(account.store, subscription)]
     name = "flow_data[subscription_update_confirm][items]"
@@ -143,7 +143,7 @@ def _check_items(account: Account, configuration: Json, wanted: dict[str, Any]) 
         )
 
 
-def offered(account: Account, configuration: Json, subscription: Json) -> list[Json]:
+def offered(account: StripeAccount, configuration: Json, subscription: Json) -> list[Json]:
     """Return the prices to which a subscription may change; a configuration without products allows all."""
     products = configuration["features"]["subscription_update"]["products"]
     named = None if products is None else {price for product in products for price in product["prices"]}
@@ -178,7 +178,7 @@ def _flow(given: dict[str, Any]) -> Json:
     return shown
 
 
-def visit(account: Account, session: Json) -> bool:
+def visit(account: StripeAccount, session: Json) -> bool:
     """Return whether a session is still open; a visit keeps it so for longer."""
     if session["_until"] <= account.now:
         return False

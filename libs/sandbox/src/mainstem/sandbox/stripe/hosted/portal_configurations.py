@@ -1,4 +1,4 @@
-"""Configurations of the billing portal: what a customer may do there.
+"""Configurations of the billing portal: the features that a customer may use there.
 
 https://docs.stripe.com/api/customer_portal/configurations
 """
@@ -6,12 +6,12 @@ https://docs.stripe.com/api/customer_portal/configurations
 from typing import Any
 
 from mainstem.sandbox.stripe.state import listing
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params, urls
 from mainstem.sandbox.stripe.wire.errors import StripeError
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields
 
 _KIND = "billing_portal.configuration"
@@ -75,7 +75,7 @@ _CREATE: Fields = {
 _UPDATE: Fields = {**_CREATE, "active": params.boolean}
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Make a configuration; what is not enabled is not allowed."""
     wanted = params.read(given, _CREATE, required=("features",))
     _check(account, wanted)
@@ -85,7 +85,7 @@ def create(account: Account, given: Tree) -> Json:
     return configuration
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change a configuration; each feature keeps what is not named of it."""
     configuration = account.store.get(_KIND, given)
     wanted = params.read(tree, _UPDATE)
@@ -98,14 +98,14 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return configuration
 
 
-def list_all(account: Account, given: Tree) -> Page[Json]:
+def list_all(account: StripeAccount, given: Tree) -> ListPage[Json]:
     """Return a page of the configurations, newest first."""
     if account.has_portal:
         default(account)
     return listing.list_all(account, _KIND, given)
 
 
-def default(account: Account) -> Json:
+def default(account: StripeAccount) -> Json:
     """Return the configuration of sessions that name none, made here when it is asked for first.
 
     At Stripe it is made in the Dashboard; this one allows everything, and a change to any active price.
@@ -121,7 +121,7 @@ def default(account: Account) -> Json:
     return configuration
 
 
-def find_active(account: Account, given: str | None) -> Json:
+def find_active(account: StripeAccount, given: str | None) -> Json:
     """Return the configuration of this id, None is the default one.
 
     Raises:
@@ -142,7 +142,7 @@ def find_active(account: Account, given: str | None) -> Json:
     return configuration
 
 
-def _check(account: Account, wanted: dict[str, Any]) -> None:
+def _check(account: StripeAccount, wanted: dict[str, Any]) -> None:
     features = wanted.get("features") or {}
     for name, feature in features.items():
         if feature is None:

@@ -1,15 +1,17 @@
-"""What a subscription is charged for: its items for a period, and what is pending for its customer."""
+"""Charges of a subscription: its items for a period, and its customer's pending invoice items."""
 
 from mainstem.sandbox.stripe.goods.periods import Period
 from mainstem.sandbox.stripe.goods.pricing import amount_of
 from mainstem.sandbox.stripe.invoicing import invoices
 from mainstem.sandbox.stripe.invoicing.invoices import Line
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 
 
-def pending_items(account: Account, customer: str, subscription: str | None, currency: str) -> list[Json]:
+def pending_items(
+    account: StripeAccount, customer: str, subscription: str | None, currency: str
+) -> list[Json]:
     """Return the invoice items that the next invoice of this subscription (None: of none) takes up."""
     mine = (None, subscription)
     return account.store.select(
@@ -23,7 +25,7 @@ def pending_items(account: Account, customer: str, subscription: str | None, cur
     )
 
 
-def draft(account: Account, subscription: Json, reason: str, *, period: Period) -> Json:
+def draft(account: StripeAccount, subscription: Json, reason: str, *, period: Period) -> Json:
     """Return a draft of what is pending and of the items for a period, the subscription's latest invoice.
 
     Nothing is told yet.
@@ -38,7 +40,7 @@ def draft(account: Account, subscription: Json, reason: str, *, period: Period) 
     return invoice
 
 
-def draft_pending(account: Account, subscription: Json, reason: str) -> Json | None:
+def draft_pending(account: StripeAccount, subscription: Json, reason: str) -> Json | None:
     """Return a draft of what is pending alone, the subscription's latest invoice; None if nothing is."""
     customer, currency = subscription["customer"], subscription["currency"]
     if not pending_items(account, customer, subscription["id"], currency):
@@ -46,7 +48,7 @@ def draft_pending(account: Account, subscription: Json, reason: str) -> Json | N
     return _draft(account, subscription, reason)
 
 
-def _draft(account: Account, subscription: Json, reason: str) -> Json:
+def _draft(account: StripeAccount, subscription: Json, reason: str) -> Json:
     customer = account.store.get("customer", subscription["customer"])
     invoice = invoices.draft(account, customer, subscription["currency"], reason, subscription=subscription)
     take_pending(account, invoice, subscription["id"])
@@ -54,20 +56,20 @@ def _draft(account: Account, subscription: Json, reason: str) -> Json:
     return invoice
 
 
-def take_pending(account: Account, invoice: Json, subscription: str | None) -> None:
+def take_pending(account: StripeAccount, invoice: Json, subscription: str | None) -> None:
     """Move what is pending for the customer to a draft."""
     for item in pending_items(account, invoice["customer"], subscription, invoice["currency"]):
         take_item(account, invoice, item)
 
 
-def take_item(account: Account, invoice: Json, item: Json) -> None:
+def take_item(account: StripeAccount, invoice: Json, item: Json) -> None:
     """Move one pending item to a draft."""
     invoices.add_lines(account, invoice, [_pending_line(account, item)])
     # Stripe has no event for this.
     item["invoice"] = invoice["id"]
 
 
-def _pending_line(account: Account, item: Json) -> Line:
+def _pending_line(account: StripeAccount, item: Json) -> Line:
     return Line(
         price=account.store.find("price", item["price"]),
         quantity=item["quantity"],
@@ -82,7 +84,7 @@ def _pending_line(account: Account, item: Json) -> Line:
     )
 
 
-def _line(account: Account, subscription: Json, item: Json, period: Period, *, free: bool) -> Line:
+def _line(account: StripeAccount, subscription: Json, item: Json, period: Period, *, free: bool) -> Line:
     price = account.store.get("price", item["price"])
     product = account.store.find("product", price["product"])
     name = product["name"] if product else price["id"]

@@ -1,30 +1,30 @@
-"""Collecting what an invoice asks for, and what becomes of its subscription."""
+"""Collection of invoices, and its effect on their subscriptions."""
 
 from mainstem.sandbox.stripe.goods import payment_methods
-from mainstem.sandbox.stripe.goods.cards import Refusal
+from mainstem.sandbox.stripe.goods.cards import CardRefusal
 from mainstem.sandbox.stripe.invoicing import ending, invoices, payments
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 
 _SECONDS_A_DAY = 86_400
-_NO_METHOD = Refusal(
+_NO_METHOD = CardRefusal(
     "card_declined", "missing_payment_method", "This customer has no default payment method to charge."
 )
-_NOT_COVERED = Refusal("card_declined", "insufficient_funds", "The bank account has insufficient funds.")
+_NOT_COVERED = CardRefusal("card_declined", "insufficient_funds", "The bank account has insufficient funds.")
 _WAITING = frozenset({"incomplete", "past_due", "unpaid"})
 """A subscription's statuses that end when its latest invoice is paid."""
 _CURRENT = frozenset({"active", "trialing"})
 
 
-def method_for(account: Account, customer: Json, preferred: str | None) -> Json | None:
+def method_for(account: StripeAccount, customer: Json, preferred: str | None) -> Json | None:
     """Return the payment method that would be charged, None if there is none."""
     default = customer["invoice_settings"]["default_payment_method"]
     return account.store.find("payment_method", preferred or default)
 
 
 def attempt(
-    account: Account, invoice: Json, *, preferred: str | None = None, scheduled: bool = True
-) -> Refusal | None:
+    account: StripeAccount, invoice: Json, *, preferred: str | None = None, scheduled: bool = True
+) -> CardRefusal | None:
     """Try to collect an open invoice. Return why it was refused, None if it is paid.
 
     An attempt that a caller asked for changes nothing about the scheduled ones.
@@ -39,8 +39,8 @@ def attempt(
 
 
 def _refusal(
-    account: Account, invoice: Json, subscription: Json | None, preferred: str | None
-) -> Refusal | None:
+    account: StripeAccount, invoice: Json, subscription: Json | None, preferred: str | None
+) -> CardRefusal | None:
     if invoice["amount_remaining"] == 0:
         return None
     chosen = preferred or (subscription or invoice)["default_payment_method"]
@@ -48,7 +48,7 @@ def _refusal(
     return _NO_METHOD if method is None else payment_methods.method_card(method).on_charge
 
 
-def settle(account: Account, invoice: Json, *, out_of_band: bool = False) -> None:
+def settle(account: StripeAccount, invoice: Json, *, out_of_band: bool = False) -> None:
     """Make an open invoice a paid one, and its subscription an active one if it waited for that."""
     charged = invoice["amount_remaining"] > 0 and not out_of_band
     (payments.cancel if out_of_band else payments.succeed)(account, invoice)
@@ -73,14 +73,14 @@ def settle(account: Account, invoice: Json, *, out_of_band: bool = False) -> Non
                 subscription["status"] = "active"
 
 
-def fail(account: Account, invoice: Json) -> None:
+def fail(account: StripeAccount, invoice: Json) -> None:
     """Have a payment of an open invoice that was under way come to nothing."""
     subscription = account.store.find("subscription", invoice["subscription"])
     _fail(account, invoice, subscription, _NOT_COVERED, scheduled=False)
 
 
 def _fail(
-    account: Account, invoice: Json, subscription: Json | None, refusal: Refusal, *, scheduled: bool
+    account: StripeAccount, invoice: Json, subscription: Json | None, refusal: CardRefusal, *, scheduled: bool
 ) -> None:
     payments.fail(account, invoice, refusal)
     invoice |= {"attempt_count": invoice["attempt_count"] + 1, "attempted": True}
@@ -96,7 +96,7 @@ def _fail(
         _stop_trying(account, subscription)
 
 
-def _next_attempt(account: Account, invoice: Json, subscription: Json | None) -> int | None:
+def _next_attempt(account: StripeAccount, invoice: Json, subscription: Json | None) -> int | None:
     if subscription is None or subscription["status"] == "incomplete" or not invoice["auto_advance"]:
         return None
     waits = account.dunning.retry_after_days[invoice["_tries"] :]
@@ -104,7 +104,7 @@ def _next_attempt(account: Account, invoice: Json, subscription: Json | None) ->
     return account.now + waits[0] * _SECONDS_A_DAY if waits else None
 
 
-def _stop_trying(account: Account, subscription: Json) -> None:
+def _stop_trying(account: StripeAccount, subscription: Json) -> None:
     if account.dunning.afterwards == "canceled":
         ending.end(account, subscription, reason="payment_failed")
         return
@@ -112,7 +112,7 @@ def _stop_trying(account: Account, subscription: Json) -> None:
         subscription["status"] = account.dunning.afterwards
 
 
-def open_and_attempt(account: Account, invoice: Json) -> Refusal | None:
+def open_and_attempt(account: StripeAccount, invoice: Json) -> CardRefusal | None:
     """Tell of a draft, finalize it and try to collect it at once, or as its subscription wants it."""
     subscription = account.store.find("subscription", invoice["subscription"])
     if subscription is not None and subscription["pause_collection"] is not None:
@@ -126,7 +126,7 @@ def open_and_attempt(account: Account, invoice: Json) -> Refusal | None:
     return attempt(account, invoice)
 
 
-def _set_aside(account: Account, invoice: Json, behavior: str) -> None:
+def _set_aside(account: StripeAccount, invoice: Json, behavior: str) -> None:
     """Make of a draft what paused collection makes of it.
 
     https://docs.stripe.com/billing/subscriptions/pause-payment
@@ -142,7 +142,7 @@ def _set_aside(account: Account, invoice: Json, behavior: str) -> None:
         invoices.give_up(account, invoice, "subscription_paused")
 
 
-def lapse(account: Account, invoice: Json) -> None:
+def lapse(account: StripeAccount, invoice: Json) -> None:
     """Have a sent invoice be past its due date: its subscription is past due."""
     invoice["_is_late"] = True
     subscription = account.store.find("subscription", invoice["subscription"])

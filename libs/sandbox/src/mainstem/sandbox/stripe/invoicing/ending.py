@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 
 _OVER = frozenset({"canceled", "incomplete_expired"})
@@ -13,7 +13,7 @@ def is_live(subscription: Json) -> bool:
     return subscription["status"] not in _OVER
 
 
-def end(account: Account, subscription: Json, *, reason: str) -> None:
+def end(account: StripeAccount, subscription: Json, *, reason: str) -> None:
     """End the subscription at once, and try no longer to collect what it owes."""
     before_at = subscription["canceled_at"]
     subscription |= {
@@ -30,7 +30,7 @@ def end(account: Account, subscription: Json, *, reason: str) -> None:
             invoice |= {"auto_advance": False, "next_payment_attempt": None}
 
 
-def end_later(account: Account, subscription: Json, at: int | None = None) -> None:
+def end_later(account: StripeAccount, subscription: Json, at: int | None = None) -> None:
     """Have the subscription end by itself at an instant; None is the end of its period."""
     subscription |= {
         "cancel_at": subscription["current_period_end"] if at is None else at,
@@ -40,7 +40,7 @@ def end_later(account: Account, subscription: Json, at: int | None = None) -> No
     _give_reason(subscription, "cancellation_requested")
 
 
-def change_end(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+def change_end(account: StripeAccount, subscription: Json, wanted: dict[str, Any]) -> None:
     """Have the subscription end, or go on, as the parameters want it."""
     at = wanted.get("cancel_at")
     if wanted.get("cancel_at_period_end"):

@@ -1,4 +1,4 @@
-"""The calls about invoices and invoice items."""
+"""API calls for invoices and invoice items."""
 
 from typing import Any
 
@@ -6,13 +6,13 @@ from mainstem.sandbox.stripe.goods import payment_methods
 from mainstem.sandbox.stripe.goods.pricing import amount_of, price_details
 from mainstem.sandbox.stripe.invoicing import billing, collection, invoices
 from mainstem.sandbox.stripe.state import listing
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import lines_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import StripeError
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields
 
 _UPDATE: Fields = {
@@ -43,7 +43,7 @@ _ITEM: Fields = {
 }
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Draft an invoice outside any subscription."""
     wanted = params.read(given, _CREATE, required=("customer",))
     customer = account.store.get("customer", wanted.pop("customer"), param="customer")
@@ -67,7 +67,7 @@ def _fall_due(invoice: Json, wanted: dict[str, Any]) -> None:
         wanted.pop(name, None)
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change what may change of an invoice."""
     invoice = account.store.get("invoice", given)
     wanted = params.read(tree, _UPDATE)
@@ -76,7 +76,7 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
-def _apply(account: Account, invoice: Json, wanted: dict[str, Any]) -> None:
+def _apply(account: StripeAccount, invoice: Json, wanted: dict[str, Any]) -> None:
     method = wanted.get("default_payment_method")
     if method is not None:
         customer = account.store.get("customer", invoice["customer"])
@@ -86,7 +86,7 @@ def _apply(account: Account, invoice: Json, wanted: dict[str, Any]) -> None:
     invoice |= wanted
 
 
-def delete(account: Account, given: str, tree: Tree) -> Json:
+def delete(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Delete a draft that is no subscription's."""
     params.read(tree, {})
     invoice = account.store.get("invoice", given)
@@ -98,13 +98,13 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     return account.store.remove(invoice)
 
 
-def list_lines(account: Account, given: str, tree: Tree) -> Page[Json]:
+def list_lines(account: StripeAccount, given: str, tree: Tree) -> ListPage[Json]:
     """Return a page of the lines of an invoice, in its order."""
     parts = lines_of(account.store, account.store.get("invoice", given))
     return listing.list_parts(f"/v1/invoices/{given}/lines", parts, tree, "line_item")
 
 
-def finalize(account: Account, given: str, tree: Tree) -> Json:
+def finalize(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Make a draft an open invoice; one that asks for nothing is paid by that."""
     wanted = params.read(tree, {"auto_advance": params.boolean})
     invoice = account.store.get("invoice", given)
@@ -115,7 +115,7 @@ def finalize(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
-def send(account: Account, given: str, tree: Tree) -> Json:
+def send(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Send an invoice to its customer; a draft is finalized first."""
     params.read(tree, {})
     invoice = account.store.get("invoice", given)
@@ -127,7 +127,7 @@ def send(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
-def pay(account: Account, given: str, tree: Tree) -> Json:
+def pay(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Collect an invoice now; a draft is finalized first.
 
     Raises:
@@ -156,7 +156,7 @@ def pay(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
-def void(account: Account, given: str, tree: Tree) -> Json:
+def void(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Void an invoice."""
     params.read(tree, {})
     invoice = account.store.get("invoice", given)
@@ -164,7 +164,7 @@ def void(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
-def mark_uncollectible(account: Account, given: str, tree: Tree) -> Json:
+def mark_uncollectible(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Give an invoice up."""
     params.read(tree, {})
     invoice = account.store.get("invoice", given)
@@ -172,7 +172,7 @@ def mark_uncollectible(account: Account, given: str, tree: Tree) -> Json:
     return invoice
 
 
-def create_item(account: Account, given: Tree) -> Json:
+def create_item(account: StripeAccount, given: Tree) -> Json:
     """Make an invoice item: a line of the draft that it names, else of the customer's next invoice."""
     wanted = params.read(given, _ITEM, required=("customer",))
     customer = account.store.get("customer", wanted["customer"], param="customer")
@@ -185,7 +185,7 @@ def create_item(account: Account, given: Tree) -> Json:
     return item
 
 
-def _draft_named(account: Account, wanted: dict[str, Any]) -> Json | None:
+def _draft_named(account: StripeAccount, wanted: dict[str, Any]) -> Json | None:
     if "invoice" not in wanted:
         return None
     invoice = account.store.get("invoice", wanted["invoice"], param="invoice")
@@ -194,7 +194,7 @@ def _draft_named(account: Account, wanted: dict[str, Any]) -> Json | None:
     return invoice
 
 
-def _new_item(account: Account, customer: Json, wanted: dict[str, Any]) -> Json:
+def _new_item(account: StripeAccount, customer: Json, wanted: dict[str, Any]) -> Json:
     pricing = wanted.get("pricing")
     price = pricing and account.store.get("price", pricing["price"], param="pricing[price]")
     quantity = wanted.get("quantity", 1)

@@ -1,4 +1,4 @@
-"""Invoices from draft to paid, uncollectible or void; whoever drafts one tells of it when it is whole."""
+"""Invoices from draft to paid, uncollectible or void; the caller that drafts one records its event."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Any
 from mainstem.sandbox.stripe.goods.periods import Period
 from mainstem.sandbox.stripe.goods.pricing import price_details
 from mainstem.sandbox.stripe.invoicing import payments
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
@@ -32,7 +32,7 @@ class Line:
 
 
 def draft(
-    account: Account, customer: Json, currency: str, reason: str, *, subscription: Json | None = None
+    account: StripeAccount, customer: Json, currency: str, reason: str, *, subscription: Json | None = None
 ) -> Json:
     """Return a new draft without lines; nothing is told yet."""
     invoice = account.new(
@@ -102,7 +102,7 @@ def days_until_due(wanted: dict[str, Any], *, or_else: str | None = None) -> int
     return days
 
 
-def add_lines(account: Account, invoice: Json, lines: Iterable[Line]) -> None:
+def add_lines(account: StripeAccount, invoice: Json, lines: Iterable[Line]) -> None:
     """Add lines to a draft and reckon its amounts anew."""
     invoice["lines"] += [_new_line(account, invoice, line)["id"] for line in lines]
     total = sum(account.store.get("line_item", given)["amount"] for given in invoice["lines"])
@@ -112,7 +112,7 @@ def add_lines(account: Account, invoice: Json, lines: Iterable[Line]) -> None:
     invoice |= {"amount_due": due, "amount_remaining": due}
 
 
-def _new_line(account: Account, invoice: Json, line: Line) -> Json:
+def _new_line(account: StripeAccount, invoice: Json, line: Line) -> Json:
     price = line.price
     return account.new(
         "line_item",
@@ -154,7 +154,7 @@ def _parent(line: Line) -> Json:
     return {**empty, "subscription_item_details": details, "type": "subscription_item_details"}
 
 
-def finalize(account: Account, invoice: Json) -> None:
+def finalize(account: StripeAccount, invoice: Json) -> None:
     """Make a draft an open invoice with a number; what the customer has to its credit is used.
 
     Raises:
@@ -178,7 +178,7 @@ def finalize(account: Account, invoice: Json) -> None:
     customer["next_invoice_sequence"] = sequence + 1
 
 
-def void(account: Account, invoice: Json) -> None:
+def void(account: StripeAccount, invoice: Json) -> None:
     """Make an open invoice as if it had never been.
 
     Raises:
@@ -189,7 +189,7 @@ def void(account: Account, invoice: Json) -> None:
     _close(account, invoice, "void", "voided_at", "invoice.voided")
 
 
-def give_up(account: Account, invoice: Json, reason: str) -> None:
+def give_up(account: StripeAccount, invoice: Json, reason: str) -> None:
     """Mark an open invoice as uncollectible, for a reason that Stripe names.
 
     https://docs.stripe.com/changelog/endive/2026-09-30/invoice-uncollectible-status-detail
@@ -202,7 +202,7 @@ def give_up(account: Account, invoice: Json, reason: str) -> None:
     _close(account, invoice, "uncollectible", "marked_uncollectible_at", "invoice.marked_uncollectible")
 
 
-def _close(account: Account, invoice: Json, status: str, transition: str, happened: str) -> None:
+def _close(account: StripeAccount, invoice: Json, status: str, transition: str, happened: str) -> None:
     invoice |= {"auto_advance": False, "next_payment_attempt": None, "status": status}
     invoice["status_transitions"][transition] = account.now
     account.record(happened, invoice)

@@ -6,12 +6,12 @@ https://docs.stripe.com/api/invoice-payment/object, https://docs.stripe.com/paym
 
 from typing import Any
 
-from mainstem.sandbox.stripe.goods.cards import Refusal
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.goods.cards import CardRefusal
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 
 
-def begin(account: Account, invoice: Json) -> None:
+def begin(account: StripeAccount, invoice: Json) -> None:
     """Make the default payment of an invoice that is being finalized, if anything is due."""
     amount = invoice["amount_remaining"]
     if amount == 0:
@@ -37,12 +37,12 @@ def begin(account: Account, invoice: Json) -> None:
     invoice |= {"payment_intent": intent["id"], "_payment": payment["id"]}
 
 
-def process(account: Account, invoice: Json) -> None:
+def process(account: StripeAccount, invoice: Json) -> None:
     """Have the payment be under way, as a bank debit is for days."""
     _change(account, invoice, {}, {"last_payment_error": None, "status": "processing"})
 
 
-def succeed(account: Account, invoice: Json) -> None:
+def succeed(account: StripeAccount, invoice: Json) -> None:
     """Have the payment be made."""
     amount = invoice["amount_due"]
     paid = {"amount_paid": amount, "status": "paid"}
@@ -50,20 +50,20 @@ def succeed(account: Account, invoice: Json) -> None:
     _change(account, invoice, paid, made, transition="paid_at")
 
 
-def fail(account: Account, invoice: Json, refusal: Refusal) -> None:
+def fail(account: StripeAccount, invoice: Json, refusal: CardRefusal) -> None:
     """Have an attempt come to nothing: the intent waits for another payment method."""
     error = refusal.error().body()["error"]
     _change(account, invoice, {}, {"last_payment_error": error, "status": "requires_payment_method"})
 
 
-def cancel(account: Account, invoice: Json) -> None:
+def cancel(account: StripeAccount, invoice: Json) -> None:
     """Have the payment be impossible from now on."""
     ended = {"canceled_at": account.now, "status": "canceled"}
     _change(account, invoice, {"status": "canceled"}, ended, transition="canceled_at")
 
 
 def _change(
-    account: Account, invoice: Json, payment: Json, intent: Json, *, transition: str | None = None
+    account: StripeAccount, invoice: Json, payment: Json, intent: Json, *, transition: str | None = None
 ) -> None:
     held = account.store.find("invoice_payment", invoice["_payment"])
     if held is None:

@@ -1,11 +1,11 @@
-"""Prorations: what a change in the middle of a period gives back and charges, as pending invoice items."""
+"""Prorations: credits and charges of a change within a period, as pending invoice items."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 
 from mainstem.sandbox.stripe.goods.pricing import amount_of, price_details
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 
@@ -20,7 +20,7 @@ class Share:
     """None of a metered price."""
 
 
-def shares(account: Account, subscription: Json) -> dict[str, Share]:
+def shares(account: StripeAccount, subscription: Json) -> dict[str, Share]:
     """Return what each item charges now, by its id."""
     return {
         item["id"]: Share(item["id"], account.store.get("price", item["price"]), item["quantity"])
@@ -28,7 +28,9 @@ def shares(account: Account, subscription: Json) -> dict[str, Share]:
     }
 
 
-def prorate(account: Account, subscription: Json, before: dict[str, Share], after: dict[str, Share]) -> None:
+def prorate(
+    account: StripeAccount, subscription: Json, before: dict[str, Share], after: dict[str, Share]
+) -> None:
     """Give back what the rest of the period was worth before, and charge what it is worth now."""
     for name, share in before.items():
         if after.get(name) != share and share.quantity is not None:
@@ -38,7 +40,7 @@ def prorate(account: Account, subscription: Json, before: dict[str, Share], afte
             _pend(account, subscription, share, 1, "Remaining time on")
 
 
-def _pend(account: Account, subscription: Json, share: Share, sign: int, words: str) -> None:
+def _pend(account: StripeAccount, subscription: Json, share: Share, sign: int, words: str) -> None:
     start, end = subscription["current_period_start"], subscription["current_period_end"]
     rest = Decimal(end - account.now) / (end - start)
     whole = amount_of(share.price, share.quantity)

@@ -1,20 +1,20 @@
-"""The turn of a subscription's period: what is charged for the next one."""
+"""Renewals: the turn of a subscription's period and the charges for the next one."""
 
 from mainstem.sandbox.stripe.goods.periods import Period, period_at
 from mainstem.sandbox.stripe.goods.pricing import interval_of
 from mainstem.sandbox.stripe.invoicing import billing, collection
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 
 
-def set_period(account: Account, subscription: Json, period: Period) -> None:
+def set_period(account: StripeAccount, subscription: Json, period: Period) -> None:
     """Put the subscription and its items into a period."""
     for held in (subscription, *items_of(account.store, subscription)):
         held |= {"current_period_end": period.end, "current_period_start": period.start}
 
 
-def turn(account: Account, subscription: Json, reason: str, *, anchor: int | None = None) -> Json:
+def turn(account: StripeAccount, subscription: Json, reason: str, *, anchor: int | None = None) -> Json:
     """Begin the period in which the world's time lies and return the draft of its invoice.
 
     Given an anchor, periods are reckoned from it from now on. Nothing is told yet.
@@ -31,7 +31,7 @@ def turn(account: Account, subscription: Json, reason: str, *, anchor: int | Non
     return invoice
 
 
-def renew(account: Account, subscription: Json) -> None:
+def renew(account: StripeAccount, subscription: Json) -> None:
     """Begin the next period and collect what it costs."""
     with account.changing(subscription, "customer.subscription.updated"):
         invoice = turn(account, subscription, "subscription_cycle")
@@ -42,7 +42,7 @@ def renew(account: Account, subscription: Json) -> None:
         collection.open_and_attempt(account, invoice)
 
 
-def _period_now(account: Account, subscription: Json) -> Period:
+def _period_now(account: StripeAccount, subscription: Json) -> Period:
     first = items_of(account.store, subscription)[0]
     price = account.store.get("price", first["price"])
     return period_at(subscription["billing_cycle_anchor"], interval_of(price), account.now)

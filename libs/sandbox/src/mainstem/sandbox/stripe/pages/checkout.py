@@ -1,60 +1,65 @@
-"""The page of a checkout session: what is bought, and how it is paid."""
+"""Page of a checkout session: its offer, the payment, and the result."""
 
 from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.responses import Response
 
-from mainstem.sandbox.stripe.hosted import buying, typed_cards
-from mainstem.sandbox.stripe.hosted.buying import Payer
+from mainstem.sandbox.stripe.hosted import card_input, purchases
+from mainstem.sandbox.stripe.hosted.purchases import Payer
+from mainstem.sandbox.stripe.pages.formats import cost, money, product_name
 from mainstem.sandbox.stripe.pages.layout import alert, notice, page, redirect
 from mainstem.sandbox.stripe.pages.markup import Markup, button, field, form, link, tag
-from mainstem.sandbox.stripe.pages.visits import Visit
-from mainstem.sandbox.stripe.pages.words import cost, money, product_name
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.pages.page_requests import PageRequest
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import parts_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
 
-def show(visit: Visit) -> Response:
+def show(page_request: PageRequest) -> Response:
     """Show the session as it stands: what it offers, that it was paid, or that it has expired."""
-    session = visit.account.store.get("checkout.session", visit.id)
-    return _SHOWN[session["status"]](visit.account, session)
+    session = page_request.account.store.get("checkout.session", page_request.id)
+    return _SHOWN[session["status"]](page_request.account, session)
 
 
-def act(visit: Visit) -> Response:
+def act(page_request: PageRequest) -> Response:
     """Do what was clicked. What the session's status does not allow changes nothing."""
-    session = visit.account.store.get("checkout.session", visit.id)
-    action = visit.form.get("action", "")
+    session = page_request.account.store.get("checkout.session", page_request.id)
+    action = page_request.form.get("action", "")
     if session["status"] == "open" and action in _BUY:
-        return _buy(visit, session, action)
-    if buying.is_under_way(visit.account, session) and action in _SETTLE:
-        _SETTLE[action](visit.account, session)
-        return redirect(f"{visit.root}/_pages/checkout/{session['id']}")
+        return _buy(page_request, session, action)
+    if purchases.is_under_way(page_request.account, session) and action in _SETTLE:
+        _SETTLE[action](page_request.account, session)
+        return redirect(f"{page_request.root}/_pages/checkout/{session['id']}")
     if session["status"] == "complete":
-        return _completed(visit.account, session, is_again=True)
+        return _completed(page_request.account, session, is_again=True)
     if session["status"] == "expired":
-        return _expired(visit.account, session)
-    return _offer(visit.account, session, "Nothing was chosen.", status=HTTPStatus.BAD_REQUEST)
+        return _expired(page_request.account, session)
+    return _offer(page_request.account, session, "Nothing was chosen.", status=HTTPStatus.BAD_REQUEST)
 
 
-def _buy(visit: Visit, session: Json, action: str) -> Response:
-    typed = visit.form
-    number = typed_cards.DECLINED.number if action == "decline" else typed.get("number", "")
+def _buy(page_request: PageRequest, session: Json, action: str) -> Response:
+    typed = page_request.form
+    number = card_input.DECLINED.number if action == "decline" else typed.get("number", "")
     try:
-        _BUY[action](visit.account, session, Payer(number, typed.get("email", ""), typed.get("name", "")))
+        _BUY[action](
+            page_request.account, session, Payer(number, typed.get("email", ""), typed.get("name", ""))
+        )
     except StripeError as error:
-        return _offer(visit.account, session, str(error), typed, status=error.status)
+        return _offer(page_request.account, session, str(error), typed, status=error.status)
     return redirect(_success_url(session))
 
 
-_BUY: dict[str, Callable[[Account, Json, Payer], None]] = {
-    "pay": buying.pay,
-    "decline": buying.pay,
-    "later": buying.pay_later,
+_BUY: dict[str, Callable[[StripeAccount, Json, Payer], None]] = {
+    "pay": purchases.pay,
+    "decline": purchases.pay,
+    "later": purchases.pay_later,
 }
-_SETTLE: dict[str, Callable[[Account, Json], None]] = {"succeed": buying.succeed, "fail": buying.fail}
+_SETTLE: dict[str, Callable[[StripeAccount, Json], None]] = {
+    "succeed": purchases.succeed,
+    "fail": purchases.fail,
+}
 
 
 def _success_url(session: Json) -> str:
@@ -62,7 +67,7 @@ def _success_url(session: Json) -> str:
 
 
 def _offer(
-    account: Account,
+    account: StripeAccount,
     session: Json,
     message: str | None = None,
     typed: dict[str, str] | None = None,
@@ -91,7 +96,7 @@ def _offer(
     )
 
 
-def _summary(account: Account, session: Json, lines: list[Json]) -> Markup:
+def _summary(account: StripeAccount, session: Json, lines: list[Json]) -> Markup:
     rows: list[Markup] = []
     for line in lines:
         price = account.store.get("price", line["price"])
@@ -116,9 +121,9 @@ def _fields(session: Json, typed: dict[str, str]) -> list[Markup]:
             value=typed.get("email", ""),
         )
     )
-    if not buying.needs_card(session):
+    if not purchases.needs_card(session):
         return [email]
-    number = typed.get("number", typed_cards.GOOD.number)
+    number = typed.get("number", card_input.GOOD.number)
     return [
         email,
         field("Name on card", "name", "name", autocomplete="cc-name", value=typed.get("name", "")),
@@ -128,7 +133,7 @@ def _fields(session: Json, typed: dict[str, str]) -> list[Markup]:
 
 def _ways(session: Json) -> list[Markup]:
     """Return the other ways to pay, which are the sandbox's own."""
-    if not buying.needs_card(session):
+    if not purchases.needs_card(session):
         return []
     ways = [button("Pay with a card that is declined", "pay-declined", "decline")]
     if session["amount_total"] > 0:
@@ -136,8 +141,8 @@ def _ways(session: Json) -> list[Markup]:
     return ways
 
 
-def _completed(account: Account, session: Json, *, is_again: bool = False) -> Response:
-    under_way = buying.is_under_way(account, session)
+def _completed(account: StripeAccount, session: Json, *, is_again: bool = False) -> Response:
+    under_way = purchases.is_under_way(account, session)
     words = "This has been bought already."
     if session["payment_status"] == "unpaid":
         words = "The payment is under way." if under_way else "The payment has failed."
@@ -163,7 +168,7 @@ def _settling() -> Markup:
     )
 
 
-def _expired(_: Account, session: Json) -> Response:
+def _expired(_: StripeAccount, session: Json) -> Response:
     away = session["cancel_url"]
     return page(
         "This checkout has expired",
@@ -173,7 +178,7 @@ def _expired(_: Account, session: Json) -> Response:
     )
 
 
-_SHOWN: dict[str, Callable[[Account, Json], Response]] = {
+_SHOWN: dict[str, Callable[[StripeAccount, Json], Response]] = {
     "open": _offer,
     "complete": _completed,
     "expired": _expired,

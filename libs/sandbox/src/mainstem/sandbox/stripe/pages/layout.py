@@ -1,4 +1,4 @@
-"""What every page has in common, and how a page becomes an answer."""
+"""Layout of every page, and the response made of a page."""
 
 from functools import cache
 from http import HTTPStatus

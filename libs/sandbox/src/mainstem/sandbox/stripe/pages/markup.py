@@ -1,4 +1,4 @@
-"""HTML from Python: what is no markup yet is escaped."""
+"""HTML from Python: text is escaped, markup is not."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

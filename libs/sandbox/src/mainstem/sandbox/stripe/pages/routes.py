@@ -1,13 +1,13 @@
-"""Every page, and what is posted to it, as a table."""
+"""Table of every page and form."""
 
 from collections.abc import Callable, Sequence
 
 from starlette.routing import Route
 
 from mainstem.sandbox.stripe.pages import checkout, portal
+from mainstem.sandbox.stripe.pages.page_requests import Handler, endpoint
 from mainstem.sandbox.stripe.pages.portal import inside
-from mainstem.sandbox.stripe.pages.visits import Handler, endpoint
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 
 _CHECKOUT = "/_pages/checkout/{id}"
 _PORTAL = "/_pages/portal/{id}"
@@ -29,6 +29,6 @@ PAGES: tuple[tuple[str, str, Handler], ...] = (
 )
 
 
-def routes(account: Callable[[], Account]) -> Sequence[Route]:
+def routes(account: Callable[[], StripeAccount]) -> Sequence[Route]:
     """Return the routes of all pages, over the account that there is when a request comes."""
     return [Route(path, endpoint(account, handler), methods=[method]) for method, path, handler in PAGES]

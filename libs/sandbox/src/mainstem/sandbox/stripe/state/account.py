@@ -1,4 +1,4 @@
-"""One Stripe account: what it holds, what has happened to it and what is still to fall due."""
+"""Account: its objects, its events, and what is still to fall due."""
 
 import random
 import string
@@ -14,7 +14,7 @@ from mainstem.sandbox.stripe.state.agenda import Agenda
 from mainstem.sandbox.stripe.state.compose import snapshot
 from mainstem.sandbox.stripe.state.deliveries import Deliveries
 from mainstem.sandbox.stripe.state.due import due_at
-from mainstem.sandbox.stripe.state.history import Cause, Event, History
+from mainstem.sandbox.stripe.state.history import Cause, History, StripeEvent
 from mainstem.sandbox.stripe.state.store import Json, Store
 from mainstem.sandbox.stripe.wire import versions
 
@@ -64,7 +64,7 @@ def new_id(prefix: str, *, length: int = 24) -> str:
     return f"{prefix}_{''.join(_RANDOM.choices(_LETTERS, k=length))}"
 
 
-class Account:
+class StripeAccount:
     """The state of one account; every call of its behaviours is one atomic step, since none awaits.
 
     Args:
@@ -96,7 +96,7 @@ class Account:
         self.agenda = Agenda(self.archive)
         self.deliveries = Deliveries(self.archive, self.events)
         self.cause = Cause()
-        self.tell: Callable[[Event], None] = _tell_nobody
+        self.tell: Callable[[StripeEvent], None] = _ignore_event
         self._clock = clock
         self._standing_at: int | None = None
 
@@ -148,7 +148,7 @@ class Account:
 
     def record(self, happened: str, held: Json, *, before: bytes | None = None) -> None:
         """Write an event of this type about an object as it now is, and tell it."""
-        event = Event(
+        event = StripeEvent(
             id=new_id("evt"),
             type=happened,
             created=self.now,
@@ -175,5 +175,5 @@ class Account:
             self.record(happened, held, before=before)
 
 
-def _tell_nobody(_: Event) -> None:
+def _ignore_event(_: StripeEvent) -> None:
     """Nobody listens yet."""

@@ -1,4 +1,4 @@
-"""What falls due next: at most one instant for each key, the earliest first."""
+"""Agenda: at most one due instant for each key, the earliest first."""
 
 import heapq
 

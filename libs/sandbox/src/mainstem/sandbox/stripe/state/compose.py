@@ -11,7 +11,7 @@ import msgspec
 from mainstem.sandbox.stripe.state import shapes
 from mainstem.sandbox.stripe.state.store import Json, Store
 from mainstem.sandbox.stripe.wire import paging
-from mainstem.sandbox.stripe.wire.paging import Page, Row, Window
+from mainstem.sandbox.stripe.wire.paging import ListPage, Row, Window
 
 _PLAN_OF_PRICE = ("id", "active", "billing_scheme", "created", "currency", "livemode", "nickname", "product")
 _PLAN_OF_RECURRING = ("interval", "interval_count", "meter", "trial_period_days", "usage_type")
@@ -33,7 +33,7 @@ def snapshot(store: Store, held: Json) -> bytes:
     return msgspec.json.encode(composed(store, held))
 
 
-def listed(page: Page[Json]) -> Json:
+def listed(page: ListPage[Json]) -> Json:
     """Return a page as Stripe writes it."""
     return {"object": "list", "data": page.data, "has_more": page.has_more, "url": page.url}
 
@@ -48,7 +48,7 @@ def lines_of(store: Store, invoice: Json) -> list[Json]:
     return [store.get("line_item", given) for given in invoice["lines"]]
 
 
-def part_page(url: str, parts: list[Json], window: Window, noun: str) -> Page[Json]:
+def part_page(url: str, parts: list[Json], window: Window, noun: str) -> ListPage[Json]:
     """Return a page of the parts of one object, in its order."""
     row = Row(parts, lambda part: str(part["id"]))
     return paging.page(url, row, window, newest_first=False, noun=noun)
@@ -56,7 +56,7 @@ def part_page(url: str, parts: list[Json], window: Window, noun: str) -> Page[Js
 
 def _first(store: Store, url: str, parts: list[Json]) -> Json:
     found = part_page(url, parts, Window(), "object")
-    return listed(Page(url, [composed(store, part) for part in found.data], found.has_more))
+    return listed(ListPage(url, [composed(store, part) for part in found.data], found.has_more))
 
 
 def _subscription(store: Store, held: Json, shown: Json) -> None:

@@ -1,4 +1,4 @@
-"""Deliveries: which event has yet to be confirmed by which endpoint, and what has become of that so far."""
+"""Deliveries: each event that an endpoint has yet to confirm, with the state of its attempts."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 from mainstem.sandbox.stand_ins.archive import Archive
-from mainstem.sandbox.stripe.state.history import Event, History
+from mainstem.sandbox.stripe.state.history import History, StripeEvent
 
 _KIND = "_delivery"
 _HOLDING = "_holding"
@@ -16,10 +16,10 @@ State = Literal["due", "held", "given_up"]
 
 
 @dataclass
-class Delivery:
+class WebhookDelivery:
     """One event on its way to one endpoint."""
 
-    event: Event
+    event: StripeEvent
     endpoint: str
     failed: int = 0
 
@@ -50,21 +50,21 @@ class Deliveries:
         else:
             self._archive.clear(_HOLDING)
 
-    def recall(self) -> Iterator[tuple[Delivery, State]]:
+    def recall(self) -> Iterator[tuple[WebhookDelivery, State]]:
         """Go through what is kept, in the order of the events, which await their endpoints again by that."""
         for row in self._archive.rows(_KIND):
             kept = msgspec.json.decode(row.body, type=_Kept)
             event = self._history.find(kept.event)
             if event is not None:
                 event.waiting.add(kept.endpoint)
-                yield Delivery(event, kept.endpoint, kept.failed), kept.state
+                yield WebhookDelivery(event, kept.endpoint, kept.failed), kept.state
 
-    def begin(self, delivery: Delivery, state: State) -> None:
+    def begin(self, delivery: WebhookDelivery, state: State) -> None:
         """Have the event await its endpoint."""
         delivery.event.waiting.add(delivery.endpoint)
         self.keep(delivery, state)
 
-    def keep(self, delivery: Delivery, state: State) -> None:
+    def keep(self, delivery: WebhookDelivery, state: State) -> None:
         """Keep how a delivery stands, unless it is confirmed or its endpoint is gone."""
         event = delivery.event
         if delivery.endpoint not in event.waiting:
@@ -73,12 +73,12 @@ class Deliveries:
         position = self._history.position(event.id)
         self._archive.put(_KIND, _name(event, delivery.endpoint), kept, seq=position or 0)
 
-    def confirm(self, event: Event, endpoint: str) -> None:
+    def confirm(self, event: StripeEvent, endpoint: str) -> None:
         """Have the event await the endpoint no longer. Safe to repeat."""
         if endpoint in event.waiting:
             event.waiting.discard(endpoint)
             self._archive.drop(_KIND, _name(event, endpoint))
 
 
-def _name(event: Event, endpoint: str) -> str:
+def _name(event: StripeEvent, endpoint: str) -> str:
     return f"{event.id}/{endpoint}"

@@ -1,4 +1,4 @@
-"""When an object changes by itself next: pure rules over what it shows."""
+"""Due times of objects: pure rules that return when an object next changes by itself."""
 
 from collections.abc import Callable
 

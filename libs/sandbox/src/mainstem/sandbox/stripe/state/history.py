@@ -1,4 +1,4 @@
-"""What has happened to an account: its events, in order."""
+"""History of an account: its events, in order."""
 
 from dataclasses import dataclass, field
 
@@ -20,7 +20,7 @@ class Cause:
 
 
 @dataclass
-class Event:
+class StripeEvent:
     """Something that happened, with what the object showed after it and, of a change, before it."""
 
     id: str
@@ -47,7 +47,7 @@ class _Kept(msgspec.Struct):
     before: msgspec.Raw
 
 
-class History(Shelf[Event]):
+class History(Shelf[StripeEvent]):
     """The events of one account, kept in its archive."""
 
     def __init__(self, archive: Archive) -> None:
@@ -56,13 +56,13 @@ class History(Shelf[Event]):
         for row in archive.rows(_KIND):
             self.add(row.id, _recalled(row))
 
-    def record(self, event: Event) -> None:
+    def record(self, event: StripeEvent) -> None:
         """Put an event behind all others, for good."""
         self._archive.put(_KIND, event.id, _kept(event), seq=self.end)
         self.add(event.id, event)
 
 
-def _kept(event: Event) -> _Kept:
+def _kept(event: StripeEvent) -> _Kept:
     return _Kept(
         type=event.type,
         created=event.created,
@@ -73,9 +73,9 @@ def _kept(event: Event) -> _Kept:
     )
 
 
-def _recalled(row: Row) -> Event:
+def _recalled(row: Row) -> StripeEvent:
     kept = msgspec.json.decode(row.body, type=_Kept)
-    return Event(
+    return StripeEvent(
         id=row.id,
         type=kept.type,
         created=kept.created,

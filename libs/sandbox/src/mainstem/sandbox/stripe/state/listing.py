@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of, part_page
 from mainstem.sandbox.stripe.state.store import Json, Store
 from mainstem.sandbox.stripe.wire import paging, params
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields, Reader
 
 Test = Callable[[Json], bool]
@@ -110,7 +110,7 @@ FILTERS: dict[str, dict[str, Filter]] = {
 URLS = {kind: f"/v1/{kind.replace('.', '/')}s" for kind in FILTERS}
 
 
-def list_all(account: Account, kind: str, given: Tree) -> Page[Json]:
+def list_all(account: StripeAccount, kind: str, given: Tree) -> ListPage[Json]:
     """Return a page of the objects of one kind, newest first."""
     known = FILTERS[kind]
     fields: Fields = {name: reader for name, (reader, _) in known.items()}
@@ -127,7 +127,7 @@ def list_all(account: Account, kind: str, given: Tree) -> Page[Json]:
     )
 
 
-def list_parts(url: str, parts: list[Json], given: Tree, noun: str) -> Page[Json]:
+def list_parts(url: str, parts: list[Json], given: Tree, noun: str) -> ListPage[Json]:
     """Return a page of the parts of one object, in its order."""
     window, _ = paging.split(given, {})
     return part_page(url, parts, window, noun)

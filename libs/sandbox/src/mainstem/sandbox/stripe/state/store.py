@@ -1,4 +1,4 @@
-"""What an account holds: objects by id, in the order in which they were created."""
+"""Store of an account's objects: by id, in order of creation."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator

@@ -6,7 +6,7 @@ from typing import Any
 
 from mainstem.sandbox.stripe.goods import payment_methods
 from mainstem.sandbox.stripe.invoicing import ending
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import no_such
@@ -38,7 +38,7 @@ _UPDATE: Fields = {
 _CREATE: Fields = {**_UPDATE, "payment_method": params.identifier}
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Make a customer; a payment method that is given is attached to it.
 
     Raises:
@@ -64,7 +64,7 @@ def create(account: Account, given: Tree) -> Json:
     return customer
 
 
-def retrieve(account: Account, given: str) -> Json:
+def retrieve(account: StripeAccount, given: str) -> Json:
     """Return a customer, or the stub of a deleted one.
 
     Raises:
@@ -76,7 +76,7 @@ def retrieve(account: Account, given: str) -> Json:
     return found
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change a customer."""
     customer = account.store.get("customer", given)
     wanted = params.read(tree, _UPDATE)
@@ -85,7 +85,7 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return customer
 
 
-def delete(account: Account, given: str, tree: Tree) -> Json:
+def delete(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Delete a customer for ever, and end its subscriptions at once."""
     params.read(tree, {})
     customer = account.store.get("customer", given)
@@ -103,7 +103,7 @@ def list_payment_methods(given: str, tree: Tree) -> Tree:
     return {**tree, "customer": given}
 
 
-def _apply(account: Account, customer: Json, wanted: dict[str, Any]) -> None:
+def _apply(account: StripeAccount, customer: Json, wanted: dict[str, Any]) -> None:
     settings = wanted.pop("invoice_settings", None) or {}
     default = settings.get("default_payment_method")
     if default is not None:

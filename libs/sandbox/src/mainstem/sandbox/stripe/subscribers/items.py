@@ -5,7 +5,7 @@ from typing import Any
 from mainstem.sandbox.stripe.goods import catalog
 from mainstem.sandbox.stripe.goods.pricing import interval_of, is_metered
 from mainstem.sandbox.stripe.invoicing.ending import is_live
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params
@@ -25,7 +25,7 @@ CHANGED = params.record({**_ITEM, "id": params.identifier, "deleted": params.boo
 """An item of a subscription that is being changed: with an id it is one that there is."""
 
 
-def price_of(account: Account, wanted: dict[str, Any], name: str) -> Json:
+def price_of(account: StripeAccount, wanted: dict[str, Any], name: str) -> Json:
     """Return the recurring price that an item is to have.
 
     Raises:
@@ -65,7 +65,7 @@ def quantity_of(price: Json, wanted: dict[str, Any]) -> int | None:
     return None if is_metered(price) else int(wanted.get("quantity", 1))
 
 
-def check_currency(account: Account, customer: Json, currency: str) -> None:
+def check_currency(account: StripeAccount, customer: Json, currency: str) -> None:
     """Check that a customer can pay in a currency.
 
     Source: https://github.com/Automattic/woocommerce-payments/issues/7732.
@@ -99,7 +99,7 @@ def check_alike(prices: list[Json]) -> None:
         )
 
 
-def add(account: Account, subscription: Json, price: Json, wanted: dict[str, Any]) -> Json:
+def add(account: StripeAccount, subscription: Json, price: Json, wanted: dict[str, Any]) -> Json:
     """Add an item in the subscription's present period; nothing is told yet."""
     item = account.new(
         "subscription_item",
@@ -114,7 +114,7 @@ def add(account: Account, subscription: Json, price: Json, wanted: dict[str, Any
     return item
 
 
-def change(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -> None:
+def change(account: StripeAccount, subscription: Json, wanted: list[dict[str, Any]]) -> None:
     """Add, change and remove items; nothing is told yet.
 
     Raises:
@@ -125,7 +125,7 @@ def change(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -
         _change_one(account, subscription, one)
 
 
-def _check(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -> None:
+def _check(account: StripeAccount, subscription: Json, wanted: list[dict[str, Any]]) -> None:
     prices = {item["id"]: item["price"] for item in items_of(account.store, subscription)}
     for index, one in enumerate(wanted):
         given = one.get("id", f"new {index}")
@@ -143,7 +143,7 @@ def _check(account: Account, subscription: Json, wanted: list[dict[str, Any]]) -
     check_alike([account.store.get("price", price) for price in prices.values()])
 
 
-def _change_one(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+def _change_one(account: StripeAccount, subscription: Json, wanted: dict[str, Any]) -> None:
     if "id" not in wanted:
         add(account, subscription, account.store.get("price", wanted["price"]), wanted)
         return

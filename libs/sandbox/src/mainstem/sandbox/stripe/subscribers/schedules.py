@@ -4,7 +4,7 @@ https://docs.stripe.com/api/subscription_schedules
 """
 
 from mainstem.sandbox.stripe.invoicing import ending
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import StripeError
@@ -16,7 +16,7 @@ _CREATE: Fields = {"from_subscription": params.identifier}
 _UPDATE: Fields = {"end_behavior": params.one_of("cancel", "release")}
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Have a schedule manage a subscription from now on.
 
     Raises:
@@ -47,7 +47,7 @@ def create(account: Account, given: Tree) -> Json:
     return schedule
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change what happens when the schedule ends: `cancel` ends its subscription, and shows that there."""
     schedule = _active(account, given)
     wanted = params.read(tree, _UPDATE, required=("end_behavior",))
@@ -61,7 +61,7 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return schedule
 
 
-def release(account: Account, given: str, tree: Tree) -> Json:
+def release(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Let the subscription go on without the schedule, and without the end that it had set."""
     params.read(tree, {})
     schedule = _active(account, given)
@@ -74,7 +74,7 @@ def release(account: Account, given: str, tree: Tree) -> Json:
     return schedule
 
 
-def _active(account: Account, given: str) -> Json:
+def _active(account: StripeAccount, given: str) -> Json:
     schedule = account.store.get(_KIND, given)
     if schedule["status"] != "active":
         raise StripeError(f"This schedule is {schedule['status']}: it cannot be changed any more.")

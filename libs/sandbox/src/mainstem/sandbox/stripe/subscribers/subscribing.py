@@ -8,7 +8,7 @@ from mainstem.sandbox.stripe.goods.periods import Period, period_at
 from mainstem.sandbox.stripe.goods.pricing import amount_of, interval_of
 from mainstem.sandbox.stripe.invoicing import billing, collection, invoices
 from mainstem.sandbox.stripe.invoicing.ending import change_end
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.subscribers import items, trials
 from mainstem.sandbox.stripe.subscribers.terms import CREATE, check_moments, settings
@@ -30,7 +30,7 @@ class _Terms:
     trial_end: int | None
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Make a subscription and collect its first invoice.
 
     Raises:
@@ -53,7 +53,7 @@ def create(account: Account, given: Tree) -> Json:
     return subscription
 
 
-def _terms(account: Account, wanted: dict[str, Any]) -> _Terms:
+def _terms(account: StripeAccount, wanted: dict[str, Any]) -> _Terms:
     check_moments(account.now, wanted)
     invoices.days_until_due(wanted)
     customer = account.store.get("customer", wanted["customer"], param="customer")
@@ -69,14 +69,14 @@ def _terms(account: Account, wanted: dict[str, Any]) -> _Terms:
     return _Terms(customer, prices, wanted, method, _trial_end(account, wanted))
 
 
-def _trial_end(account: Account, wanted: dict[str, Any]) -> int | None:
+def _trial_end(account: StripeAccount, wanted: dict[str, Any]) -> int | None:
     end = wanted.get("trial_end")
     if end is None and wanted.get("trial_period_days"):
         return account.now + int(wanted["trial_period_days"]) * _SECONDS_A_DAY
     return None if end in (None, "now") else int(end)
 
 
-def _first_status(account: Account, terms: _Terms) -> str:
+def _first_status(account: StripeAccount, terms: _Terms) -> str:
     """Return the status that the first invoice will lead to."""
     if terms.trial_end is not None:
         return "trialing"
@@ -99,7 +99,7 @@ def _first_status(account: Account, terms: _Terms) -> str:
     return "active" if refusal is None else "incomplete"
 
 
-def _first_amount(account: Account, terms: _Terms) -> int:
+def _first_amount(account: StripeAccount, terms: _Terms) -> int:
     customer, currency = terms.customer, terms.prices[0]["currency"]
     pending = billing.pending_items(account, customer["id"], None, currency)
     parts = [
@@ -109,7 +109,7 @@ def _first_amount(account: Account, terms: _Terms) -> int:
     return int(customer["balance"] + sum(parts) + sum(item["amount"] for item in pending))
 
 
-def _begin(account: Account, terms: _Terms, status: str) -> tuple[Json, Period]:
+def _begin(account: StripeAccount, terms: _Terms, status: str) -> tuple[Json, Period]:
     now, trial_end = account.now, terms.trial_end
     anchor = now if trial_end is None else trial_end
     period = (

@@ -1,8 +1,8 @@
-"""The calls about one item of a subscription."""
+"""API calls for single items of a subscription."""
 
 from mainstem.sandbox.stripe.invoicing import ending
 from mainstem.sandbox.stripe.state import listing
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.subscribers import subscriptions
@@ -10,7 +10,7 @@ from mainstem.sandbox.stripe.subscribers.terms import UPDATE
 from mainstem.sandbox.stripe.wire import params
 from mainstem.sandbox.stripe.wire.errors import StripeError
 from mainstem.sandbox.stripe.wire.form import Tree
-from mainstem.sandbox.stripe.wire.paging import Page
+from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields
 
 _PRORATION: Fields = {"proration_behavior": UPDATE["proration_behavior"]}
@@ -22,7 +22,7 @@ _CHANGE: Fields = {
 }
 
 
-def create(account: Account, given: Tree) -> Json:
+def create(account: StripeAccount, given: Tree) -> Json:
     """Add an item to a subscription."""
     fields = {**_CHANGE, "subscription": params.identifier}
     wanted = params.read(given, fields, required=("subscription", "price"))
@@ -31,12 +31,12 @@ def create(account: Account, given: Tree) -> Json:
     return account.store.get("subscription_item", subscription["items"][-1])
 
 
-def retrieve(account: Account, given: str) -> Json:
+def retrieve(account: StripeAccount, given: str) -> Json:
     """Return an item."""
     return account.store.get("subscription_item", given)
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change an item."""
     item = retrieve(account, given)
     wanted = params.read(tree, _CHANGE)
@@ -44,7 +44,7 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return item
 
 
-def delete(account: Account, given: str, tree: Tree) -> Json:
+def delete(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Remove an item; the last one stays."""
     item = retrieve(account, given)
     wanted = params.read(tree, _PRORATION)
@@ -52,7 +52,7 @@ def delete(account: Account, given: str, tree: Tree) -> Json:
     return account.store.stub("subscription_item", given) or {}
 
 
-def list_all(account: Account, given: Tree) -> Page[Json]:
+def list_all(account: StripeAccount, given: Tree) -> ListPage[Json]:
     """Return a page of the items of one subscription, in its order."""
     rest = dict(given)
     name = params.read({"subscription": rest.pop("subscription", "")}, {"subscription": params.identifier})
@@ -63,11 +63,11 @@ def list_all(account: Account, given: Tree) -> Page[Json]:
     return listing.list_parts(url, parts, rest, "subscription_item")
 
 
-def _parent(account: Account, item: Json) -> Json:
+def _parent(account: StripeAccount, item: Json) -> Json:
     return account.store.get("subscription", item["subscription"])
 
 
-def _change(account: Account, subscription: Json, wanted: Json) -> None:
+def _change(account: StripeAccount, subscription: Json, wanted: Json) -> None:
     if not ending.is_live(subscription):
         raise StripeError("A canceled subscription can only update its cancellation_details and metadata.")
     behavior = {name: wanted.pop(name) for name in ("proration_behavior",) if name in wanted}

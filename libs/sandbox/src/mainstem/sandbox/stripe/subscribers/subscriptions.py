@@ -6,7 +6,7 @@ from mainstem.sandbox.stripe.goods import payment_methods
 from mainstem.sandbox.stripe.goods.periods import Interval, Period
 from mainstem.sandbox.stripe.goods.pricing import interval_of
 from mainstem.sandbox.stripe.invoicing import billing, collection, ending, prorations, renewals
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import items_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.subscribers import items, schedules, trials
@@ -16,12 +16,12 @@ from mainstem.sandbox.stripe.wire.errors import StripeError, no_such
 from mainstem.sandbox.stripe.wire.form import Tree
 
 
-def retrieve(account: Account, given: str) -> Json:
+def retrieve(account: StripeAccount, given: str) -> Json:
     """Return a subscription, also one that has ended."""
     return account.store.get("subscription", given)
 
 
-def update(account: Account, given: str, tree: Tree) -> Json:
+def update(account: StripeAccount, given: str, tree: Tree) -> Json:
     """Change a subscription; a change that is charged at once is collected."""
     subscription = retrieve(account, given)
     wanted = params.read(tree, UPDATE)
@@ -35,14 +35,14 @@ def update(account: Account, given: str, tree: Tree) -> Json:
     return subscription
 
 
-def _own_method(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+def _own_method(account: StripeAccount, subscription: Json, wanted: dict[str, Any]) -> None:
     method = wanted.get("default_payment_method")
     if method is not None:
         customer = account.store.get("customer", subscription["customer"])
         payment_methods.of_customer(account, customer, method, param="default_payment_method")
 
 
-def change(account: Account, subscription: Json, wanted: dict[str, Any]) -> None:
+def change(account: StripeAccount, subscription: Json, wanted: dict[str, Any]) -> None:
     """Change a subscription as the parameters, read, want it."""
     with account.changing(subscription, "customer.subscription.updated"):
         turns = _change_items(account, subscription, wanted)
@@ -54,12 +54,12 @@ def change(account: Account, subscription: Json, wanted: dict[str, Any]) -> None
     trials.give_late_notice(account, subscription)
 
 
-def _interval(account: Account, subscription: Json) -> Interval:
+def _interval(account: StripeAccount, subscription: Json) -> Interval:
     first = items_of(account.store, subscription)[0]
     return interval_of(account.store.get("price", first["price"]))
 
 
-def _change_items(account: Account, subscription: Json, wanted: dict[str, Any]) -> bool:
+def _change_items(account: StripeAccount, subscription: Json, wanted: dict[str, Any]) -> bool:
     """Change the items. Return whether a new period begins with that."""
     interval, before = _interval(account, subscription), prorations.shares(account, subscription)
     items.change(account, subscription, wanted.get("items", []))
@@ -70,7 +70,9 @@ def _change_items(account: Account, subscription: Json, wanted: dict[str, Any]) 
     return turns
 
 
-def _reckon(account: Account, subscription: Json, wanted: dict[str, Any], *, turns: bool) -> Json | None:
+def _reckon(
+    account: StripeAccount, subscription: Json, wanted: dict[str, Any], *, turns: bool
+) -> Json | None:
     """Return the draft of what is charged at once, None if nothing is."""
     if wanted.get("trial_end") is not None:
         return _change_trial(account, subscription, wanted["trial_end"])
@@ -83,7 +85,7 @@ def _reckon(account: Account, subscription: Json, wanted: dict[str, Any], *, tur
     return None
 
 
-def _change_trial(account: Account, subscription: Json, end: int | str) -> Json | None:
+def _change_trial(account: StripeAccount, subscription: Json, end: int | str) -> Json | None:
     if end == "now":
         if subscription["status"] != "trialing":
             return None
@@ -96,7 +98,7 @@ def _change_trial(account: Account, subscription: Json, end: int | str) -> Json 
     return None
 
 
-def cancel(account: Account, given: str, tree: Tree) -> Json:
+def cancel(account: StripeAccount, given: str, tree: Tree) -> Json:
     """End a subscription at once.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What may be asked of a subscription, when it is made and later."""
+"""Terms of a subscription: the parameters accepted when it is made and later."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What Stripe answers when it refuses, in the shape of its own errors."""
+"""Errors that refuse a request, in the shape of Stripe's own."""
 
 from http import HTTPStatus
 from typing import Any

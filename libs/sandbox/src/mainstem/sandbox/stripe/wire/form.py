@@ -1,4 +1,4 @@
-"""Stripe's way of writing nested parameters in a form: `items[0][price]=price_1`."""
+"""Nested parameters in Stripe's form encoding: `items[0][price]=price_1`."""
 
 import re
 from typing import Any

@@ -33,7 +33,7 @@ class Ordered(Protocol[Seen_co]):
 
 
 @dataclass(frozen=True)
-class Page(Generic[Held]):
+class ListPage(Generic[Held]):
     """One page of a list."""
 
     url: str
@@ -107,7 +107,7 @@ def page(
     wanted: Wanted[Held] | None = None,
     newest_first: bool = True,
     noun: str = "object",
-) -> Page[Held]:
+) -> ListPage[Held]:
     """Return the part of a list that the window asks for.
 
     `has_more` speaks of the direction of the walk, as at Stripe.
@@ -124,7 +124,7 @@ def page(
         if len(found) > window.limit:
             break
     data = found[: window.limit]
-    return Page(url, data if window.before is None else data[::-1], has_more=len(found) > window.limit)
+    return ListPage(url, data if window.before is None else data[::-1], has_more=len(found) > window.limit)
 
 
 def _walk(source: Ordered[Held], window: Window, *, newest_first: bool, noun: str) -> range:

@@ -1,4 +1,4 @@
-"""Reading parameters: what a call accepts is a table from name to reader, and nothing else is accepted.
+"""Parameters of a call: a table from name to reader; any other name is refused.
 
 Each reader takes the value as sent and its name in bracket form, and returns what the value means.
 """

@@ -1,4 +1,4 @@
-"""Reading addresses to which a person is sent."""
+"""URLs to which a person is redirected: read and checked."""
 
 from typing import Any
 from urllib.parse import urlsplit

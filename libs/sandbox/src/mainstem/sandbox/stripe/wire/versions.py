@@ -1,4 +1,4 @@
-"""Stripe's API versions: which exist, and in which era's shapes each one speaks."""
+"""Stripe's API versions, and the era whose shapes each one uses."""
 
 from enum import StrEnum
 

@@ -1,4 +1,4 @@
-"""The edge of the pages: a request is one step of the account, as it is at the API's edge."""
+"""Requests for pages: each is one step of the account, as a request to the API is."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -10,21 +10,21 @@ from starlette.responses import Response
 
 from mainstem.sandbox.stripe.edge import calendar
 from mainstem.sandbox.stripe.pages.layout import alert, page
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
 
 @dataclass(frozen=True)
-class Visit:
-    """What a person's browser asks for, and what it sends along."""
+class PageRequest:
+    """A browser's request for a page: the account, the path's parameters and the submitted form."""
 
-    account: Account
+    account: StripeAccount
     root: str
     """The path under which the stand-in is mounted."""
     names: dict[str, str]
-    """What stands in the path."""
+    """Parameters of the path, by name."""
     form: dict[str, str]
-    """What was typed, or stands in the query."""
+    """Fields of the posted form, else of the query."""
 
     @property
     def id(self) -> str:
@@ -32,30 +32,32 @@ class Visit:
         return self.names["id"]
 
 
-Handler = Callable[[Visit], Response]
-"""Acts, and answers with a page or a redirect."""
+Handler = Callable[[PageRequest], Response]
+"""Function that acts on a request and returns a page or a redirect."""
 
 
-def endpoint(account: Callable[[], Account], handler: Handler) -> Callable[[Request], Awaitable[Response]]:
-    """Return what answers a request by this handler, in the account that there is then."""
+def endpoint(
+    account: Callable[[], StripeAccount], handler: Handler
+) -> Callable[[Request], Awaitable[Response]]:
+    """Return the Starlette endpoint of this handler; it reads the account at each request."""
 
     async def answer(request: Request) -> Response:
-        return _step(await _visit(request, account()), handler)
+        return _take_step(await _read(request, account()), handler)
 
     return answer
 
 
-async def _visit(request: Request, account: Account) -> Visit:
+async def _read(request: Request, account: StripeAccount) -> PageRequest:
     sent = (await request.body()).decode("utf-8", "replace") if request.method == "POST" else ""
     form = dict(parse_qsl(sent or request.url.query, keep_blank_values=True))
-    return Visit(account, request.scope.get("root_path", ""), dict(request.path_params), form)
+    return PageRequest(account, request.scope.get("root_path", ""), dict(request.path_params), form)
 
 
-def _step(visit: Visit, handler: Handler) -> Response:
-    account = visit.account
+def _take_step(page_request: PageRequest, handler: Handler) -> Response:
+    account = page_request.account
     try:
         calendar.fall_due(account, account.now)
-        return handler(visit)
+        return handler(page_request)
     except StripeError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return page("There is nothing here", alert(str(error)), status=HTTPStatus.NOT_FOUND)

@@ -1,10 +1,10 @@
-"""Prices, money and days as a person reads them."""
+"""Display formats of prices, money and days."""
 
 from datetime import UTC, datetime
 from decimal import Decimal
 
 from mainstem.sandbox.stripe.goods.pricing import amount_of
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 
 # https://docs.stripe.com/currencies#zero-decimal; amounts of UGX still have two digits.
@@ -29,7 +29,7 @@ def cost(price: Json, quantity: int | None = 1) -> str:
     return f"{money(amount_of(price, quantity), price['currency'])} every {often}"
 
 
-def product_name(account: Account, price: Json) -> str:
+def product_name(account: StripeAccount, price: Json) -> str:
     """Return the name of what a price is for."""
     product = account.store.find("product", price["product"])
     return str(product["name"] if product else price["id"])

@@ -1,4 +1,4 @@
-"""What a person does in a checkout session: buys, with a payment that is made now or comes later.
+"""Purchases in a checkout session, with a payment that is made now or comes later.
 
 Nothing is made before the payment is known to be good, as at Stripe since 2025-03-31.basil.
 """
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from mainstem.sandbox.stripe.goods.cards import Card
-from mainstem.sandbox.stripe.hosted import typed_cards
+from mainstem.sandbox.stripe.hosted import card_input
 from mainstem.sandbox.stripe.hosted.checkout import details
 from mainstem.sandbox.stripe.invoicing import collection, invoices, payments
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.compose import parts_of
 from mainstem.sandbox.stripe.state.store import Json
 from mainstem.sandbox.stripe.subscribers import customers, items, subscribing
@@ -32,7 +32,7 @@ def needs_card(session: Json) -> bool:
     return bool(session["payment_method_collection"] == "always" or session["amount_total"] > 0)
 
 
-def pay(account: Account, session: Json, payer: Payer) -> None:
+def pay(account: StripeAccount, session: Json, payer: Payer) -> None:
     """Complete an open session, and collect what is due at once.
 
     Raises:
@@ -41,7 +41,7 @@ def pay(account: Account, session: Json, payer: Payer) -> None:
     _complete(account, session, payer, "allow_incomplete")
 
 
-def pay_later(account: Account, session: Json, payer: Payer) -> None:
+def pay_later(account: StripeAccount, session: Json, payer: Payer) -> None:
     """Complete an open session with a payment that is under way until `succeed` or `fail`.
 
     Raises:
@@ -51,11 +51,11 @@ def pay_later(account: Account, session: Json, payer: Payer) -> None:
     payments.process(account, account.store.get("invoice", session["invoice"]))
 
 
-def _complete(account: Account, session: Json, payer: Payer, behavior: str) -> None:
+def _complete(account: StripeAccount, session: Json, payer: Payer, behavior: str) -> None:
     _require_open(session)
     card = None
     if needs_card(session):
-        card = typed_cards.accept(payer.number, is_charged=session["amount_total"] > 0)
+        card = card_input.accept(payer.number, is_charged=session["amount_total"] > 0)
     lines = _lines(account, session)
     customer = _customer(account, session, payer)
     tree = {**session["_subscription_data"], "items": lines, "payment_behavior": behavior}
@@ -77,7 +77,7 @@ def _require_open(session: Json) -> None:
         raise StripeError(f"This Checkout Session is {session['status']}.", status=HTTPStatus.CONFLICT)
 
 
-def _lines(account: Account, session: Json) -> list[Tree]:
+def _lines(account: StripeAccount, session: Json) -> list[Tree]:
     lines: list[Tree] = [
         {"price": part["price"], **({} if part["quantity"] is None else {"quantity": str(part["quantity"])})}
         for part in parts_of(account.store, session)
@@ -88,7 +88,7 @@ def _lines(account: Account, session: Json) -> list[Tree]:
     return lines
 
 
-def _customer(account: Account, session: Json, payer: Payer) -> Json:
+def _customer(account: StripeAccount, session: Json, payer: Payer) -> Json:
     given = session["customer"]
     known = None if given is None else account.store.get("customer", given, param="customer")
     email = (known and known["email"]) or session["customer_email"] or payer.email.strip()
@@ -99,22 +99,22 @@ def _customer(account: Account, session: Json, payer: Payer) -> Json:
     return customers.update(account, known["id"], {} if known["email"] else {"email": email})
 
 
-def _subscribe(account: Account, customer: Json, card: Card | None, tree: Tree, payer: Payer) -> Json:
+def _subscribe(account: StripeAccount, customer: Json, card: Card | None, tree: Tree, payer: Payer) -> Json:
     tree["customer"] = customer["id"]
     if card is not None:
-        method = typed_cards.attach(account, customer, card, name=payer.name)
+        method = card_input.attach(account, customer, card, name=payer.name)
         tree["default_payment_method"] = method["id"]
     return subscribing.create(account, tree)
 
 
-def _payment_status(account: Account, subscription: Json) -> str:
+def _payment_status(account: StripeAccount, subscription: Json) -> str:
     invoice = account.store.get("invoice", subscription["latest_invoice"])
     if invoice["total"] == 0:
         return "no_payment_required"
     return "paid" if invoice["status"] == "paid" else "unpaid"
 
 
-def is_under_way(account: Account, session: Json) -> bool:
+def is_under_way(account: StripeAccount, session: Json) -> bool:
     """Return whether the session's payment has yet to succeed or fail."""
     invoice = account.store.find("invoice", session["invoice"])
     is_unpaid = session["status"] == "complete" and session["payment_status"] == "unpaid"
@@ -122,7 +122,7 @@ def is_under_way(account: Account, session: Json) -> bool:
     return is_unpaid and is_payable and not session["_has_failed"]
 
 
-def succeed(account: Account, session: Json) -> None:
+def succeed(account: StripeAccount, session: Json) -> None:
     """Have the payment that is under way arrive; a card that is charged in vain makes it fail."""
     invoice = account.store.get("invoice", session["invoice"])
     if invoice["status"] == "open" and collection.attempt(account, invoice, scheduled=False) is not None:
@@ -132,7 +132,7 @@ def succeed(account: Account, session: Json) -> None:
     account.record("checkout.session.async_payment_succeeded", session)
 
 
-def fail(account: Account, session: Json) -> None:
+def fail(account: StripeAccount, session: Json) -> None:
     """Have the payment that is under way come to nothing; what it was to pay stays open.
 
     Raises:
@@ -144,6 +144,6 @@ def fail(account: Account, session: Json) -> None:
     _fail(account, session)
 
 
-def _fail(account: Account, session: Json) -> None:
+def _fail(account: StripeAccount, session: Json) -> None:
     session["_has_failed"] = True
     account.record("checkout.session.async_payment_failed", session)

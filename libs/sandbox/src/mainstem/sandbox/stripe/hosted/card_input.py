@@ -1,8 +1,8 @@
-"""Cards as a person types them on a page: accepted or refused before anything is changed."""
+"""Card numbers typed on a page: accepted or refused before anything is changed."""
 
 from mainstem.sandbox.stripe.goods import cards, payment_methods
 from mainstem.sandbox.stripe.goods.cards import Card
-from mainstem.sandbox.stripe.state.account import Account
+from mainstem.sandbox.stripe.state.account import StripeAccount
 from mainstem.sandbox.stripe.state.store import Json
 
 GOOD = cards.by_name("visa")
@@ -22,7 +22,7 @@ def accept(number: str, *, is_charged: bool) -> Card:
     return card
 
 
-def attach(account: Account, customer: Json, card: Card, *, name: str | None = None) -> Json:
+def attach(account: StripeAccount, customer: Json, card: Card, *, name: str | None = None) -> Json:
     """Return a new payment method of the customer, made of an accepted card."""
     details = {"email": customer["email"] or "", "name": name or customer["name"] or ""}
     method = payment_methods.create(

@@ -1,4 +1,4 @@
-"""What the Acoustic stand-in received, and what it answered."""
+"""Log of the calls that the Acoustic stand-in received, each with its answer."""
 
 from collections import deque
 from typing import Any
@@ -6,13 +6,13 @@ from typing import Any
 from starlette.datastructures import Headers
 
 from mainstem.common.clock import Clock
-from mainstem.sandbox.acoustic.envelope import Answer, FaultAnswer, Operation
+from mainstem.sandbox.acoustic.envelope import FaultAnswer, Operation, OperationResult
 
 REMEMBERED = 10_000
 """How many calls are kept."""
 
 
-class Journal:
+class CallLog:
     """The calls received, the oldest first; neither credentials nor tokens are kept."""
 
     def __init__(self, clock: Clock) -> None:
@@ -28,7 +28,9 @@ class Journal:
         """Forget the calls; their numbers go on."""
         self._calls.clear()
 
-    def operation(self, headers: Headers, operation: Operation, table: str | None, answer: Answer) -> None:
+    def operation(
+        self, headers: Headers, operation: Operation, table: str | None, answer: OperationResult
+    ) -> None:
         """Remember a call that was understood, with the table's name (None for an unknown one)."""
         self._remember(
             headers,
@@ -56,7 +58,7 @@ class Journal:
         self._calls.append({"number": self._number, "at": at, "traceparent": traceparent, **fields})
 
 
-def _outcome(answer: Answer) -> dict[str, Any]:
+def _outcome(answer: OperationResult) -> dict[str, Any]:
     if isinstance(answer, FaultAnswer):
         return {"answer": "fault", "faults": [answer.text]}
     faults = [failure.description for failure in answer.failures]
