@@ -16,7 +16,8 @@ from tiny_gateway import Gateway, StartGateway, Upstream
 
 from mainstem.common.database.pool import open_pool
 from mainstem.common.http.client import open_client
-from mainstem.common.http.identity import KeySet, Verifier
+from mainstem.common.http.identity import Verifier
+from mainstem.common.http.identity_keys import KeySet
 from mainstem.gateway.app import build
 from mainstem.gateway.settings import ROUTES_FILE, Settings
 from mainstem.sandbox.servers.postgres import Postgres

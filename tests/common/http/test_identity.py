@@ -15,7 +15,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from mainstem.common.errors import UnauthorizedError, UnavailableError
-from mainstem.common.http.identity import LEEWAY_SECONDS, REMEMBERED, TYPE, Principal, Verifier, open_verifier
+from mainstem.common.http.identity import LEEWAY_SECONDS, REMEMBERED, TYPE, Principal, Verifier
+from mainstem.common.http.identity_keys import open_verifier
 from mainstem.common.settings import SettingsError
 
 

@@ -18,7 +18,7 @@ from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import REQUEST_SECONDS, open_pool
 from mainstem.common.http.app import build_app
 from mainstem.common.http.health import database_check, redis_check, require_schema
-from mainstem.common.http.identity import open_verifier
+from mainstem.common.http.identity_keys import open_verifier
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
 

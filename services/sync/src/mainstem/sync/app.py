@@ -12,7 +12,7 @@ from mainstem.common.database.sessions import open_database
 from mainstem.common.http import app as web
 from mainstem.common.http.app import build_app
 from mainstem.common.http.health import database_check, redis_check, require_schema
-from mainstem.common.http.identity import open_verifier
+from mainstem.common.http.identity_keys import open_verifier
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
 from mainstem.sync.contacts import endpoints as contacts
