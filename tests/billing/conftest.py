@@ -11,7 +11,7 @@ from ingest_bench import empty, open_ingest
 from operating import SIGNALS, cancel
 from servers import Database, databases
 
-from mainstem.billing.assembly import Shop
+from mainstem.billing.assembly import StripeServices
 from mainstem.sandbox.servers.postgres import Postgres
 
 
@@ -55,8 +55,8 @@ async def browser() -> AsyncIterator[Browser]:
 
 
 @pytest.fixture
-async def shop(world: BillingWorld) -> Shop:
-    return await world.work_by_hand()
+async def services(world: BillingWorld) -> StripeServices:
+    return await world.open_services()
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from mainstem.sandbox.stand_ins.faults import Kind
 DAY = 86_400
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
+def status_and_detail(answer: httpx.Response) -> tuple[int, str]:
     assert answer.headers["content-type"] == "application/problem+json"
     return answer.status_code, answer.json()["detail"]
 
@@ -46,7 +46,7 @@ async def test_the_customer_is_tied_before_the_session_is_asked_for(
 ) -> None:
     await register(client)
     world.break_(Kind.STATUS, "/v1/checkout/sessions", method="POST", status=400)
-    assert told(await buy(client)) == (
+    assert status_and_detail(await buy(client)) == (
         502,
         "Stripe refused the request: The sandbox was told to fail here. (HTTP 400)",
     )
@@ -123,8 +123,8 @@ async def test_who_has_paid_is_told_so_though_the_mirror_has_not_heard(
     await register(client)
     await browser.open(await url_of(client))
     await browser.click("pay")
-    assert told(await buy(client)) == (409, "user already has an active subscription")
-    assert told(await buy(client)) == (409, "user already has an active subscription")
+    assert status_and_detail(await buy(client)) == (409, "user already has an active subscription")
+    assert status_and_detail(await buy(client)) == (409, "user already has an active subscription")
     assert len(world.held("checkout.session")) == 1
 
 
@@ -136,7 +136,7 @@ async def test_who_has_a_subscription_in_the_mirror_is_told_so(
     await browser.click("pay")
     await world.mirror()
     asked = len(world.stripe.stand_in.received())
-    assert told(await buy(client)) == (409, "user already has an active subscription")
+    assert status_and_detail(await buy(client)) == (409, "user already has an active subscription")
     assert len(world.stripe.stand_in.received()) == asked
 
 
@@ -146,7 +146,7 @@ async def test_a_payment_that_is_under_way_is_not_asked_for_twice(
     await register(client)
     await browser.open(await url_of(client))
     await browser.click("pay-later")
-    assert told(await buy(client)) == (409, "the payment of the last checkout is still pending")
+    assert status_and_detail(await buy(client)) == (409, "the payment of the last checkout is still pending")
 
 
 async def test_who_owes_money_is_told_so(
@@ -155,11 +155,11 @@ async def test_who_owes_money_is_told_so(
     await break_the_card(world, customer)
     await world.stripe.move_to(world.stripe.now + MONTH_SECONDS)
     await world.mirror()
-    assert told(await buy(client)) == (402, "user has overdue invoices")
+    assert status_and_detail(await buy(client)) == (402, "user has overdue invoices")
 
 
 async def test_nobody_is_sold_to_who_was_not_registered(client: httpx.AsyncClient) -> None:
-    assert told(await buy(client)) == (404, "user not found")
+    assert status_and_detail(await buy(client)) == (404, "user not found")
 
 
 @pytest.mark.parametrize(
@@ -167,15 +167,15 @@ async def test_nobody_is_sold_to_who_was_not_registered(client: httpx.AsyncClien
 )
 async def test_without_key_or_price_nothing_is_sold(world: BillingWorld, missing: dict[str, Any]) -> None:
     client = await world.serve(**missing)
-    assert told(await buy(client)) == (404, "user not found")
+    assert status_and_detail(await buy(client)) == (404, "user not found")
     await register(client)
-    assert told(await buy(client)) == (501, "not supported")
+    assert status_and_detail(await buy(client)) == (501, "not supported")
 
 
 async def test_a_price_that_is_made_later_is_found_then(world: BillingWorld) -> None:
     client = await world.serve()
     await register(client)
-    assert told(await buy(client)) == (501, 'no price found for "demo-plus"')
+    assert status_and_detail(await buy(client)) == (501, 'no price found for "demo-plus"')
     await world.price()
     assert await url_of(client)
 
@@ -275,7 +275,7 @@ async def test_a_session_without_a_page_is_told_as_it_is(
     body = json.dumps(session)
     world.break_(Kind.STATUS, "/v1/checkout/sessions$", method="POST", status=200, body=body)
     world.break_(Kind.STATUS, "/v1/checkout/sessions/cs_test_1", status=200, body=body)
-    assert told(await buy(client)) == (500, "no checkout session URL")
+    assert status_and_detail(await buy(client)) == (500, "no checkout session URL")
 
 
 async def test_stripe_away_is_a_503_that_says_when_to_come_again(
@@ -285,7 +285,7 @@ async def test_stripe_away_is_a_503_that_says_when_to_come_again(
     world.break_(Kind.DROP, "/v1/customers", remaining=None)
     client = await world.serve(wait_seconds=0.5)
     answer = await buy(client)
-    assert told(answer) == (503, "the checkout is still being prepared")
+    assert status_and_detail(answer) == (503, "the checkout is still being prepared")
     assert answer.headers["retry-after"] == "1"
     world.stripe.faults.clear()
     assert await url_of(client)

@@ -10,7 +10,7 @@ import pytest
 from billing_world import BillingWorld, buy, register, url_of
 from clicking import Browser
 
-from mainstem.billing.assembly import Shop
+from mainstem.billing.assembly import StripeServices
 from mainstem.billing.checkout.storage import next_look
 from mainstem.sandbox.stand_ins.faults import Kind
 
@@ -20,7 +20,7 @@ PENDING = (409, "the payment of the last checkout is still pending")
 HAS_ONE = (409, "user already has an active subscription")
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
+def status_and_detail(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["detail"]
 
 
@@ -96,7 +96,7 @@ async def test_after_a_failed_payment_the_buyer_can_pay_anew_at_once(
     await browser.open(url)
     await browser.click("pay")
     assert statuses(world, "subscription")[1:] == ["active"]
-    assert told(await buy(client)) == HAS_ONE
+    assert status_and_detail(await buy(client)) == HAS_ONE
 
 
 async def test_payment_under_way_stays_pending_for_as_long_as_it_takes(
@@ -104,7 +104,7 @@ async def test_payment_under_way_stays_pending_for_as_long_as_it_takes(
 ) -> None:
     for hours in (0, 12, 10):
         await world.stripe.move_to(world.stripe.now + hours * HOUR)
-        assert told(await buy(client)) == PENDING
+        assert status_and_detail(await buy(client)) == PENDING
         assert (await return_page(world, client, pending))[0] == "pending"
     assert statuses(world, "subscription") == ["incomplete"]
 
@@ -115,7 +115,7 @@ async def test_payment_under_way_is_pending_though_its_subscription_ended(
     """The debit goes on, and pays the invoice; a second session could be paid beside it."""
     (subscription,) = world.held("subscription")
     await world.shop.sdk.v1.subscriptions.cancel_async(subscription["id"])
-    assert told(await buy(client)) == PENDING
+    assert status_and_detail(await buy(client)) == PENDING
     assert (await return_page(world, client, pending))[0] == "pending"
     assert statuses(world, "invoice") == ["open"]
 
@@ -137,7 +137,7 @@ async def test_payment_that_succeeds_just_before_it_is_given_up_is_kept(
     # The first look is answered as of before the payment.
     world.break_(Kind.STATUS, f"/v1/checkout/sessions/{failed}", status=200, body=stale)
     world.break_(Kind.STATUS, "/v1/invoice_payments", status=200, body=intents)
-    assert told(await buy(client)) == HAS_ONE
+    assert status_and_detail(await buy(client)) == HAS_ONE
     assert statuses(world, "subscription") == ["active"]
     assert statuses(world, "invoice") == ["paid"]
     assert len(world.held("checkout.session")) == 1
@@ -177,9 +177,9 @@ async def test_missing_part_of_a_failed_purchase_frees_no_place(
     world.break_(Kind.STATUS, path, status=404, body=json.dumps({"error": missing}), remaining=None)
     answer = await buy(client)
     assert (answer.status_code, answer.json()["stripe"]["code"]) == (502, "resource_missing")
-    shop: Shop = await world.work_by_hand()
+    services: StripeServices = await world.open_services()
     await world.stripe.move_to(world.stripe.now + HOUR)
-    assert await shop.sweep.work() == 1
+    assert await services.sweep.work() == 1
     assert await reservations(world) == ["open"]
     world.stripe.faults.clear()
     assert await url_of(client)
@@ -212,43 +212,43 @@ async def test_many_callers_after_a_failed_payment_get_one_session(
 async def test_worker_frees_a_failed_purchase_that_nobody_asks_about(
     world: BillingWorld, client: httpx.AsyncClient, failed: str
 ) -> None:
-    shop: Shop = await world.work_by_hand()
+    services: StripeServices = await world.open_services()
     await world.stripe.move_to(world.stripe.now + HOUR)
-    assert await shop.sweep.work() == 1
+    assert await services.sweep.work() == 1
     assert await reservations(world) == ["failed"]
     assert statuses(world, "subscription") == ["canceled"]
     assert statuses(world, "invoice") == ["void"]
     assert [kind for kind, _ in await world.hints()] == ["customer", "subscription", "invoice"]
-    assert await shop.sweep.work() == 0
+    assert await services.sweep.work() == 0
 
 
 async def test_worker_that_may_not_end_a_failed_purchase_backs_off_and_stores_the_cause(
     world: BillingWorld, client: httpx.AsyncClient, failed: str
 ) -> None:
-    shop: Shop = await world.work_by_hand()
+    services: StripeServices = await world.open_services()
     error = {"message": "The key lacks `rak_invoice_write`"}
     world.break_(
         Kind.STATUS, "/v1/invoices/.*/void", status=403, body=json.dumps({"error": error}), remaining=None
     )
     await world.stripe.move_to(world.stripe.now + HOUR)
-    assert [await shop.sweep.work(), await shop.sweep.work()] == [1, 0]
+    assert [await services.sweep.work(), await services.sweep.work()] == [1, 0]
     (reservation,) = await world.reservations()
     assert (reservation["failures"], reservation["lease_token"]) == (1, None)
     assert reservation["last_error"] == "The key lacks `rak_invoice_write` (HTTP 403)"
     world.stripe.faults.clear()
     await world.stripe.move_to(world.stripe.now + 60)
-    assert await shop.sweep.work() == 1
+    assert await services.sweep.work() == 1
     assert await reservations(world) == ["failed"]
 
 
 async def test_return_page_has_the_worker_free_a_failed_purchase_at_once(
     world: BillingWorld, client: httpx.AsyncClient, failed: str
 ) -> None:
-    shop: Shop = await world.work_by_hand()
-    assert await shop.sweep.work() == 0
+    services: StripeServices = await world.open_services()
+    assert await services.sweep.work() == 0
     await return_page(world, client, failed)
     assert statuses(world, "subscription") == ["incomplete"]
-    assert await shop.sweep.work() == 1
+    assert await services.sweep.work() == 1
     assert await reservations(world) == ["failed"]
     assert (await return_page(world, client, failed))[0] == "failed"
 
@@ -256,16 +256,16 @@ async def test_return_page_has_the_worker_free_a_failed_purchase_at_once(
 async def test_worker_looks_at_a_pending_payment_every_hour(
     world: BillingWorld, client: httpx.AsyncClient, browser: Browser, pending: str
 ) -> None:
-    shop: Shop = await world.work_by_hand()
+    services: StripeServices = await world.open_services()
     looks = []
     for _ in range(20):
         await world.stripe.move_to(world.stripe.now + HOUR)
-        looks.append(await shop.sweep.work())
+        looks.append(await services.sweep.work())
     assert looks == [1] * 20
     assert await reservations(world) == ["open"]
     await settle(world, browser, pending, "payment-succeed")
     await world.stripe.move_to(world.stripe.now + HOUR)
-    assert await shop.sweep.work() == 1
+    assert await services.sweep.work() == 1
     assert await reservations(world) == ["done"]
     assert statuses(world, "subscription") == ["active"]
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from billing_world import BillingWorld, buy, register, url_of
 
-from mainstem.billing.accounts.storage import Account, find
-from mainstem.billing.assembly import Shop
+from mainstem.billing.accounts.storage import BillingAccount, find
+from mainstem.billing.assembly import StripeServices
 from mainstem.billing.stripe.client import KEY_SECONDS
 from mainstem.common.database.pool import Connection, Transactions, open_pool
 from mainstem.common.owner import Link
@@ -57,16 +57,16 @@ class Mortal:
             raise CrashError
 
 
-async def account_of(world: BillingWorld) -> Account:
+async def account_of(world: BillingWorld) -> BillingAccount:
     async with world.ingest.owner.transaction() as connection:
         found = await find(connection, OWNER)
     assert found is not None
     return found
 
 
-async def open_checkout(world: BillingWorld, shop: Shop) -> str:
-    price = await shop.prices.get(None)
-    return await shop.checkout.open(await account_of(world), price)
+async def open_checkout(world: BillingWorld, services: StripeServices) -> str:
+    price = await services.prices.get(None)
+    return await services.checkout.open(await account_of(world), price)
 
 
 async def expire_leases(world: BillingWorld) -> None:
@@ -126,9 +126,9 @@ async def test_a_process_that_dies_at_any_step_leaves_what_the_next_one_goes_on_
     await register(client)
     async with open_pool(world.database.urls["billing"], name="mortal") as pool:
         mortal = Mortal(pool, number, committed=committed)
-        shop = await world.work_by_hand(mortal)
+        services = await world.open_services(mortal)
         with pytest.raises(CrashError):
-            await open_checkout(world, shop)
+            await open_checkout(world, services)
     await expire_leases(world)
     url = await url_of(client)
     assert await url_of(client) == url
@@ -141,8 +141,8 @@ async def test_a_checkout_has_no_more_steps_than_were_tried(
 ) -> None:
     await register(client)
     async with open_pool(world.database.urls["billing"], name="mortal") as pool:
-        shop = await world.work_by_hand(Mortal(pool, 8, committed=False))
-        assert await open_checkout(world, shop)
+        services = await world.open_services(Mortal(pool, 8, committed=False))
+        assert await open_checkout(world, services)
 
 
 @pytest.mark.parametrize("path", ["/v1/customers$", "/v1/checkout/sessions$"])
@@ -204,9 +204,9 @@ async def test_a_caller_who_goes_away_leaves_the_place_to_the_next_one(
     world: BillingWorld, client: httpx.AsyncClient
 ) -> None:
     await register(client)
-    shop = await world.work_by_hand()
+    services = await world.open_services()
     world.break_(Kind.DELAY, "/v1/checkout/sessions$", method="POST", delay_seconds=5.0)
-    going = asyncio.create_task(open_checkout(world, shop))
+    going = asyncio.create_task(open_checkout(world, services))
     await until_asked(world)
     going.cancel()
     await asyncio.gather(going, return_exceptions=True)
@@ -218,9 +218,9 @@ async def test_a_holder_that_was_too_slow_changes_nothing(
     world: BillingWorld, client: httpx.AsyncClient
 ) -> None:
     await register(client)
-    shop = await world.work_by_hand()
+    services = await world.open_services()
     world.break_(Kind.DELAY, "/v1/checkout/sessions$", method="POST", delay_seconds=1.0)
-    slow = asyncio.create_task(open_checkout(world, shop))
+    slow = asyncio.create_task(open_checkout(world, services))
     await until_asked(world)
     await expire_leases(world)
     assert await url_of(client) == await slow

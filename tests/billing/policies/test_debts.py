@@ -8,7 +8,7 @@ import pytest
 from billing_world import BillingWorld, buy, url_of
 from owing import MONTH_SECONDS, bill_by_hand, break_the_card, end_subscription, fail_to_pay
 
-from mainstem.billing.policies.debts import ROWS, Bill, Debt, find_debt
+from mainstem.billing.policies.debts import DEBT_RULES, Debt, MirroredInvoice, find_debt
 
 NOW = datetime(2031, 1, 1, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -18,7 +18,7 @@ GIVEN_UP: Any = {"status": "uncollectible"}
 NOTHING = None
 
 
-def bill(**more: Any) -> Bill:
+def bill(**more: Any) -> MirroredInvoice:
     """Return an open bill of a renewal, whose first attempt failed."""
     plain: dict[str, Any] = {
         "id": "in_1",
@@ -37,7 +37,7 @@ def bill(**more: Any) -> Bill:
         "uncollectible_reason": None,
         "subscription_status": "past_due",
     }
-    return Bill(**(plain | more))
+    return MirroredInvoice(**(plain | more))
 
 
 CASES = [
@@ -102,23 +102,25 @@ CASES = [
 
 
 @pytest.mark.parametrize(("given", "since"), CASES)
-def test_bill_is_a_debt_once_payment_was_asked_for_in_vain(given: Bill, since: datetime | None) -> None:
+def test_bill_is_a_debt_once_payment_was_asked_for_in_vain(
+    given: MirroredInvoice, since: datetime | None
+) -> None:
     assert find_debt(given, NOW) == (None if since is None else Debt("in_1", 999, "usd", since))
 
 
 @pytest.mark.parametrize(
     "paid", [bill(amount_paid=400, amount_remaining=599), bill(amount_paid=400, amount_remaining=None)]
 )
-def test_partly_paid_bill_is_a_debt_for_the_rest(paid: Bill) -> None:
+def test_partly_paid_bill_is_a_debt_for_the_rest(paid: MirroredInvoice) -> None:
     debt = find_debt(paid, NOW)
     assert debt is not None
     assert debt.amount == 599
 
 
 def test_every_row_decides_a_case_and_names_its_source() -> None:
-    deciding = {next(row.name for row in ROWS if row.fits(given, NOW)) for given, _ in CASES}
-    assert deciding == {row.name for row in ROWS}
-    assert all(row.source.startswith("https://docs.stripe.com/") for row in ROWS)
+    deciding = {next(row.name for row in DEBT_RULES if row.fits(given, NOW)) for given, _ in CASES}
+    assert deciding == {row.name for row in DEBT_RULES}
+    assert all(row.source.startswith("https://docs.stripe.com/") for row in DEBT_RULES)
 
 
 async def test_bill_given_up_without_an_attempt_keeps_nobody_from_buying(

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from mainstem.billing.checkout.stages import Stage, stage
+from mainstem.billing.checkout.status import CheckoutStatus, checkout_status
 from mainstem.billing.policies.statuses import is_active, is_cancelable
 
 END = datetime(2031, 1, 1, tzinfo=UTC)
@@ -46,40 +46,40 @@ def session(
 @pytest.mark.parametrize(
     ("shown", "intents", "expected"),
     [
-        ({"status": "open", "payment_status": "unpaid"}, [], Stage.OPEN),
-        ({"status": "expired", "payment_status": "unpaid"}, [], Stage.EXPIRED),
-        (session("paid", "active", "paid"), [], Stage.DONE),
-        (session("paid", "canceled", "paid"), [], Stage.DONE),
-        (session("paid", "incomplete", "open"), [], Stage.PENDING),
-        (session("no_payment_required", "trialing", "paid"), [], Stage.DONE),
-        (session("no_payment_required", "active", "paid"), [], Stage.DONE),
-        (session("no_payment_required", "canceled", "paid"), [], Stage.DONE),
-        (session(), [], Stage.PENDING),
-        (session(), ["processing"], Stage.PENDING),
-        (session(), ["requires_action"], Stage.PENDING),
-        (session(), ["requires_capture"], Stage.PENDING),
-        (session(), ["succeeded"], Stage.PENDING),
-        (session(), ["open"], Stage.PENDING),
-        (session(), ["what_comes_next"], Stage.PENDING),
-        (session(), ["requires_payment_method"], Stage.FAILED),
-        (session(), ["canceled"], Stage.FAILED),
-        (session(), ["canceled", "requires_payment_method"], Stage.FAILED),
-        (session(), ["requires_payment_method", "processing"], Stage.PENDING),
-        (session(invoice="void"), [], Stage.FAILED),
-        (session(subscription=None, invoice=None), [], Stage.PENDING),
-        (session(subscription="incomplete_expired", invoice="void"), [], Stage.FAILED),
-        (session(subscription="canceled", invoice="void"), [], Stage.FAILED),
-        (session(subscription="canceled", invoice="open"), [], Stage.FAILED),
-        (session(subscription="incomplete_expired"), ["requires_payment_method"], Stage.FAILED),
-        (session(subscription="incomplete_expired"), ["processing"], Stage.PENDING),
-        (session(subscription="canceled"), ["processing"], Stage.PENDING),
-        (session(subscription="canceled", invoice="void"), ["processing"], Stage.FAILED),
-        (session(subscription="canceled", invoice="paid"), [], Stage.DONE),
-        (session(subscription="active", invoice="paid"), [], Stage.DONE),
-        (session(subscription="past_due", invoice="open"), [], Stage.DONE),
+        ({"status": "open", "payment_status": "unpaid"}, [], CheckoutStatus.OPEN),
+        ({"status": "expired", "payment_status": "unpaid"}, [], CheckoutStatus.EXPIRED),
+        (session("paid", "active", "paid"), [], CheckoutStatus.DONE),
+        (session("paid", "canceled", "paid"), [], CheckoutStatus.DONE),
+        (session("paid", "incomplete", "open"), [], CheckoutStatus.PENDING),
+        (session("no_payment_required", "trialing", "paid"), [], CheckoutStatus.DONE),
+        (session("no_payment_required", "active", "paid"), [], CheckoutStatus.DONE),
+        (session("no_payment_required", "canceled", "paid"), [], CheckoutStatus.DONE),
+        (session(), [], CheckoutStatus.PENDING),
+        (session(), ["processing"], CheckoutStatus.PENDING),
+        (session(), ["requires_action"], CheckoutStatus.PENDING),
+        (session(), ["requires_capture"], CheckoutStatus.PENDING),
+        (session(), ["succeeded"], CheckoutStatus.PENDING),
+        (session(), ["open"], CheckoutStatus.PENDING),
+        (session(), ["what_comes_next"], CheckoutStatus.PENDING),
+        (session(), ["requires_payment_method"], CheckoutStatus.FAILED),
+        (session(), ["canceled"], CheckoutStatus.FAILED),
+        (session(), ["canceled", "requires_payment_method"], CheckoutStatus.FAILED),
+        (session(), ["requires_payment_method", "processing"], CheckoutStatus.PENDING),
+        (session(invoice="void"), [], CheckoutStatus.FAILED),
+        (session(subscription=None, invoice=None), [], CheckoutStatus.PENDING),
+        (session(subscription="incomplete_expired", invoice="void"), [], CheckoutStatus.FAILED),
+        (session(subscription="canceled", invoice="void"), [], CheckoutStatus.FAILED),
+        (session(subscription="canceled", invoice="open"), [], CheckoutStatus.FAILED),
+        (session(subscription="incomplete_expired"), ["requires_payment_method"], CheckoutStatus.FAILED),
+        (session(subscription="incomplete_expired"), ["processing"], CheckoutStatus.PENDING),
+        (session(subscription="canceled"), ["processing"], CheckoutStatus.PENDING),
+        (session(subscription="canceled", invoice="void"), ["processing"], CheckoutStatus.FAILED),
+        (session(subscription="canceled", invoice="paid"), [], CheckoutStatus.DONE),
+        (session(subscription="active", invoice="paid"), [], CheckoutStatus.DONE),
+        (session(subscription="past_due", invoice="open"), [], CheckoutStatus.DONE),
     ],
 )
 def test_session_and_its_intents_tell_pending_from_failed(
-    shown: dict[str, Any], intents: list[str], expected: Stage
+    shown: dict[str, Any], intents: list[str], expected: CheckoutStatus
 ) -> None:
-    assert stage(shown, intents) is expected
+    assert checkout_status(shown, intents) is expected

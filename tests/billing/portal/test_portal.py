@@ -22,7 +22,7 @@ async def portal_of(client: httpx.AsyncClient, intent: str, **more: Any) -> str:
     return url
 
 
-def told(answer: httpx.Response) -> tuple[int, str]:
+def status_and_detail(answer: httpx.Response) -> tuple[int, str]:
     return answer.status_code, answer.json()["detail"]
 
 
@@ -69,7 +69,7 @@ async def test_a_person_cancels_in_the_portal_and_takes_it_back_here(
     (held,) = world.held("subscription")
     assert one["is_cancelable"] is False
     assert one["cancel_at"].endswith(".000Z")
-    assert told(await manage(client, "cancel")) == (409, "subscription cannot be canceled")
+    assert status_and_detail(await manage(client, "cancel")) == (409, "subscription cannot be canceled")
     assert await portal_of(client, "stop_cancellation", subscription_id=subscription) is None
     (held,) = world.held("subscription")
     assert held["cancel_at_period_end"] is False
@@ -86,7 +86,7 @@ async def test_either_signal_of_a_cancellation_keeps_from_cancelling_again(
     async with world.ingest.owner.transaction() as connection:
         await connection.execute(f"UPDATE stripe.subscription SET {signal}")
     assert [one["is_cancelable"] for one in await listed(client)] == [False]
-    assert told(await manage(client, "cancel")) == (409, "subscription cannot be canceled")
+    assert status_and_detail(await manage(client, "cancel")) == (409, "subscription cannot be canceled")
 
 
 @pytest.mark.parametrize("intent", ["manage", "manage_subscription"])
@@ -145,7 +145,7 @@ async def test_a_strangers_subscription_is_not_found(
     (stranger,) = [one["id"] for one in world.held("subscription") if one["id"] != subscription]
     for intent in ("cancel", "manage", "stop_cancellation", "update_payment_method"):
         answer = await manage(client, intent, subscription_id=stranger)
-        assert told(answer) == (404, "subscription not found"), intent
+        assert status_and_detail(answer) == (404, "subscription not found"), intent
     assert [one["id"] for one in await listed(client)] == [subscription]
 
 
@@ -156,22 +156,25 @@ async def test_it_must_be_clear_which_subscription_is_meant(
     card = held["default_payment_method"]
     await world.shop.subscription(customer=held["customer"], default_payment_method=card)
     await world.mirror()
-    assert told(await manage(client, "cancel")) == (409, "user has multiple active subscriptions")
+    assert status_and_detail(await manage(client, "cancel")) == (
+        409,
+        "user has multiple active subscriptions",
+    )
     assert await portal_of(client, "cancel", subscription_id=subscription)
     for one in world.held("subscription"):
         await world.shop.sdk.v1.subscriptions.cancel_async(one["id"])
     await world.mirror()
-    assert told(await manage(client, "cancel")) == (409, "user has no active subscriptions")
+    assert status_and_detail(await manage(client, "cancel")) == (409, "user has no active subscriptions")
     assert [one["status"] for one in await listed(client)] == ["canceled", "canceled"]
 
 
 async def test_who_never_bought_has_nothing_to_manage(world: BillingWorld, client: httpx.AsyncClient) -> None:
-    assert told(await manage(client, "cancel")) == (404, "user not found")
+    assert status_and_detail(await manage(client, "cancel")) == (404, "user not found")
     await register(client)
-    assert told(await manage(client, "cancel")) == (404, "billing customer not found")
+    assert status_and_detail(await manage(client, "cancel")) == (404, "billing customer not found")
     assert await listed(client) == []
     unequipped = await world.serve(stripe_api_key=None)
-    assert told(await manage(unequipped, "cancel")) == (501, "not supported")
+    assert status_and_detail(await manage(unequipped, "cancel")) == (501, "not supported")
 
 
 @pytest.mark.parametrize(
@@ -208,7 +211,7 @@ async def test_a_customer_that_was_deleted_at_stripe_has_nothing_to_manage(
     await url_of(client)
     (customer,) = world.held("customer")
     await world.shop.sdk.v1.customers.delete_async(customer["id"])
-    assert told(await manage(client, "manage")) == (404, "billing customer not found")
+    assert status_and_detail(await manage(client, "manage")) == (404, "billing customer not found")
 
 
 async def test_a_lost_answer_of_the_portal_costs_a_repeat(

@@ -25,7 +25,7 @@ from tests.conformance.zed.case import (
     subscriptions_of,
 )
 
-from mainstem.billing.operations import perform
+from mainstem.billing.operations import runner
 from mainstem.ingest.providers.protocol import PayloadError
 from mainstem.ingest.providers.stripe.rows import snapshot
 
@@ -108,7 +108,7 @@ def _reasons(content: Mapping[str, Json]) -> Iterator[str]:
 def _of_fabric(content: Mapping[str, Json]) -> str:
     """Return why a case of Fabric's is skipped: its jobs, or its objects in Stripe's shapes of 2018."""
     jobs = [row["job"][0] for row in content.get("table", []) if "job" in row]
-    if unknown := sorted(job for job in {*jobs} if not hasattr(perform, job.upper())):
+    if unknown := sorted(job for job in {*jobs} if not hasattr(runner, job.upper())):
         return f"no part can run: billing has no operation {unknown[0]}"
     for one in _objects(content):
         try:

@@ -8,7 +8,7 @@ from starlette.applications import Starlette
 
 from mainstem.billing.accounts import endpoints as accounts
 from mainstem.billing.accounts.endpoints import AccountsState
-from mainstem.billing.assembly import open_shop
+from mainstem.billing.assembly import open_stripe_services
 from mainstem.billing.checkout import endpoints as checkout
 from mainstem.billing.checkout.endpoints import CheckoutState
 from mainstem.billing.portal import endpoints as portal
@@ -38,14 +38,14 @@ def build(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[BillingState]:
-    """Open what the endpoints need, and close it at the end."""
+    """Open the state of the endpoints, and close it at the end."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     clock = open_clock(settings.clock_file)
     async with (
         open_pool(settings.database_url.get_secret_value(), name=SERVICE, seconds=REQUEST_SECONDS) as pool,
         open_verifier(SERVICE, settings.identity_jwks_url) as verifier,
         open_waker(redis_url) as waker,
-        open_shop(settings, pool, clock, waker) as shop,
+        open_stripe_services(settings, pool, clock, waker) as services,
     ):
         await require_schema(pool)
         yield {
@@ -54,8 +54,8 @@ async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[Billing
             "settings": settings,
             "database": pool,
             "clock": clock,
-            "prices": shop.prices if shop else None,
-            "checkout": shop.checkout if shop else None,
-            "arrivals": shop.arrivals if shop else None,
-            "portal": shop.portal if shop else None,
+            "prices": services.prices if services else None,
+            "checkout": services.checkout if services else None,
+            "returns": services.returns if services else None,
+            "portal": services.portal if services else None,
         }

@@ -1,10 +1,10 @@
-"""The mirror of Stripe as billing may read it: the versioned views that ingest's schema offers."""
+"""Mirror of Stripe, read through the versioned views of ingest's schemas."""
 
 from dataclasses import dataclass
 from datetime import datetime
 
 from mainstem.billing.accounts.storage import PROVIDER_ACCOUNT
-from mainstem.billing.policies.debts import Bill
+from mainstem.billing.policies.debts import MirroredInvoice
 from mainstem.billing.policies.statuses import is_cancelable
 from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
@@ -53,8 +53,8 @@ ORDER BY bill.created, bill.id
 
 
 @dataclass(frozen=True, slots=True)
-class Subscription:
-    """A subscription as it is mirrored; `name` is its first item's product's."""
+class MirroredSubscription:
+    """Subscription in the mirror; `name` is that of its first item's product."""
 
     id: str
     name: str | None
@@ -72,12 +72,12 @@ class Subscription:
         return is_cancelable(self.status, self.cancel_at) and not self.cancel_at_period_end
 
 
-async def list_subscriptions(connection: Connection, customer: str | None) -> list[Subscription]:
+async def list_subscriptions(connection: Connection, customer: str | None) -> list[MirroredSubscription]:
     """Return a customer's subscriptions, the oldest first."""
     if customer is None:
         return []
     rows = await connection.fetch(SUBSCRIPTIONS, PROVIDER_ACCOUNT, customer)
-    return [Subscription(**dict(row)) for row in rows]
+    return [MirroredSubscription(**dict(row)) for row in rows]
 
 
 async def list_statuses(connection: Connection, owner: Link) -> list[str | None]:
@@ -89,13 +89,15 @@ async def list_statuses(connection: Connection, owner: Link) -> list[str | None]
 
 
 async def find_status(connection: Connection, subscription: str) -> str | None:
-    """Return a subscription's status, None if the mirror has not heard of it."""
+    """Return a subscription's status, None if the mirror has no such subscription."""
     status: str | None = await connection.fetchval(STATUS, PROVIDER_ACCOUNT, subscription)
     return status
 
 
-async def list_unpaid(connection: Connection, customer: str | None) -> list[Bill]:
-    """Return a customer's bills that are not paid, due or not, the oldest first."""
+async def list_unpaid_invoices(connection: Connection, customer: str | None) -> list[MirroredInvoice]:
+    """Return a customer's unpaid invoices, due or not, the oldest first."""
     if customer is None:
         return []
-    return [Bill(**dict(row)) for row in await connection.fetch(UNPAID, PROVIDER_ACCOUNT, customer)]
+    return [
+        MirroredInvoice(**dict(row)) for row in await connection.fetch(UNPAID, PROVIDER_ACCOUNT, customer)
+    ]

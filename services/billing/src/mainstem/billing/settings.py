@@ -1,4 +1,4 @@
-"""What billing is told by its environment."""
+"""Settings of billing, read from its environment."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -13,11 +13,11 @@ RETURN_PATH = "/billing/return"
 STRIPE_ENDPOINT_SECONDS = 18.0
 """Timeout of endpoints that wait for Stripe: longer than the greatest MAINSTEM_BILLING_WAIT_SECONDS."""
 SESSION = "{CHECKOUT_SESSION_ID}"
-"""What Stripe replaces by the session's id. https://docs.stripe.com/payments/checkout/custom-success-page"""
+"""Placeholder that Stripe replaces by the session's id. https://docs.stripe.com/payments/checkout/custom-success-page"""
 
 
 class Settings(ServiceSettings):
-    """Billing's environment: what every service reads, what is sold, and where people come back to."""
+    """Environment of billing: the settings of every service, the prices, and the URLs for browsers."""
 
     stripe_api_key: SecretStr | None = env(
         "STRIPE_API_KEY", "Key of the account `default`; without it nothing is sold.", default=None
@@ -76,7 +76,7 @@ class Settings(ServiceSettings):
 
     @property
     def prices(self) -> tuple[str, ...]:
-        """What is sold, by id or lookup key, in order."""
+        """Prices that are sold, by id or lookup key, in order."""
         return _words(self.stripe_price_id)
 
     @property
@@ -86,17 +86,17 @@ class Settings(ServiceSettings):
 
     @property
     def success(self) -> str:
-        """Where a browser goes after paying."""
+        """URL for the browser after a payment."""
         return self.success_url or f"{(self.public_url or '').rstrip('/')}{RETURN_PATH}?session_id={SESSION}"
 
     @property
     def home(self) -> str:
-        """Where a browser goes from the portal and from the return page."""
+        """URL for the browser after the portal and the return page."""
         return self.return_url or self.public_url or ""
 
     @property
     def cancel(self) -> str:
-        """Where a browser goes after leaving the checkout."""
+        """URL for the browser after leaving the checkout."""
         return self.cancel_url or self.home
 
     @property
@@ -105,7 +105,7 @@ class Settings(ServiceSettings):
         return frozenset(origin_of(one) for one in (*_words(self.redirect_origins), self.home) if one)
 
     def contradictions(self) -> list[str]:
-        """Return what cannot be meant together, one sentence each."""
+        """Return the contradictions between settings, one sentence each."""
         return [*super().contradictions(), *self._problems()]
 
     def _problems(self) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""Billing's worker, put together: it finishes what was begun at Stripe, beside its health and metrics."""
+"""Billing's worker process: operations and reservations of unknown outcome, beside health and metrics."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -6,9 +6,9 @@ from functools import partial
 
 from starlette.applications import Starlette
 
-from mainstem.billing.assembly import Shop, open_shop
+from mainstem.billing.assembly import StripeServices, open_stripe_services
 from mainstem.billing.checkout import sweep
-from mainstem.billing.operations import perform
+from mainstem.billing.operations import runner
 from mainstem.billing.settings import Settings
 from mainstem.common.clock import open_clock
 from mainstem.common.database.pool import open_pool
@@ -29,25 +29,25 @@ def build(settings: Settings) -> Starlette:
 
 @asynccontextmanager
 async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[AppState]:
-    """Open what the work needs, work until the end, and end with what is held."""
+    """Open what the drains need, run them, and close everything at the end."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     clock = open_clock(settings.clock_file)
     async with (
         open_pool(settings.database_url.get_secret_value(), name=f"{SERVICE}-worker") as pool,
         open_waker(redis_url) as waker,
-        open_shop(settings, pool, clock, waker) as shop,
+        open_stripe_services(settings, pool, clock, waker) as services,
     ):
         await require_schema(pool)
-        async with open_drains(SERVICE, redis_url, _drains(shop), waker) as loops:
+        async with open_drains(SERVICE, redis_url, _drains(services), waker) as loops:
             checks = {"database": database_check(pool), "redis": redis_check(waker)}
             yield {"identity": None, "checks": checks | dict(drain_checks(loops))}
 
 
-def _drains(shop: Shop | None) -> list[Drain]:
-    """Return what is worked off; nothing without a key at Stripe."""
-    if shop is None:
+def _drains(services: StripeServices | None) -> list[Drain]:
+    """Return the drains of the worker; none without a key at Stripe."""
+    if services is None:
         return []
     return [
-        Drain("operations", shop.operations.work, perform.LIMIT),
-        Drain("reservations", shop.sweep.work, sweep.LIMIT),
+        Drain("operations", services.operations.work, runner.LIMIT),
+        Drain("reservations", services.sweep.work, sweep.LIMIT),
     ]

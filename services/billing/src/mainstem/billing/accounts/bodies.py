@@ -38,7 +38,7 @@ class _StrictBody(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Owner(_StrictBody):
+class OwnerReference(_StrictBody):
     """Owner by kind and value, the same pairs as the identities of contacts."""
 
     kind_at: ClassVar = ("kind",)
@@ -63,7 +63,7 @@ class OwnedBody(_LenientBody):
     kind_at: ClassVar = ("owner", "kind")
 
     github_user_id: Number | None = None
-    owner: Owner | None = None
+    owner: OwnerReference | None = None
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -123,7 +123,7 @@ def _fitting(kind: str | None, value: str) -> str:
     return value if kind is None else normalise(kind, of_kind(kind).validate_python(value))
 
 
-def owner_of(given: Owner | OwnerQuery | OwnedBody, place: str, kinds: Collection[str]) -> Link:
+def owner_of(given: OwnerReference | OwnerQuery | OwnedBody, place: str, kinds: Collection[str]) -> Link:
     """Return the owner that a body or a query names; `place` is `body`, `path` or `query`.
 
     Raises:

@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from mainstem.billing.accounts import storage as accounts
-from mainstem.billing.accounts.bodies import LIMIT_BYTES, Owner, Registration, owner_of
-from mainstem.billing.accounts.storage import Account
+from mainstem.billing.accounts.bodies import LIMIT_BYTES, OwnerReference, Registration, owner_of
+from mainstem.billing.accounts.storage import BillingAccount
 from mainstem.billing.settings import Settings
 from mainstem.common.clock import Clock
 from mainstem.common.database.pool import Pool
@@ -70,11 +70,11 @@ async def show(request: Request[AccountsState]) -> Response:
 
 
 def _owner(request: Request[AccountsState]) -> Link:
-    given = read_values(Owner, request.path_params, "path")
+    given = read_values(OwnerReference, request.path_params, "path")
     return owner_of(given, "path", request.state["settings"].owner_kinds)
 
 
-def represent(account: Account) -> Mapping[str, Any]:
+def represent(account: BillingAccount) -> Mapping[str, Any]:
     """Return an account as the API shows it."""
     return {
         "id": str(account.id),

@@ -1,4 +1,4 @@
-"""Accounts in the database: whom an application sells to, and the customer that stands for it at Stripe."""
+"""Storage of billing accounts: registration, and the link to the account's customer at Stripe."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,16 +33,16 @@ RETURNING {COLUMNS}, xmax = 0 AS is_new
 FIND = f"SELECT {COLUMNS} FROM billing.account WHERE owner_kind = $1 AND owner_value = $2"  # noqa: S608 -- as above
 GET = f"SELECT {COLUMNS} FROM billing.account WHERE id = $1"  # noqa: S608 -- as above
 
-ASK = """
+STORE_REQUEST = """
 UPDATE billing.account SET asked = $2, asked_at = $3
 WHERE id = $1 AND stripe_customer_id IS NULL AND asked IS NULL
 """
-TAKE_BACK = """
+CLEAR_REQUEST = """
 UPDATE billing.account SET asked = NULL, asked_at = NULL, customers = customers + 1
 WHERE id = $1 AND stripe_customer_id IS NULL AND customers = $2
 """
-TIE = "UPDATE billing.account SET stripe_customer_id = $2 WHERE id = $1 AND stripe_customer_id IS NULL"
-UNTIE = """
+LINK = "UPDATE billing.account SET stripe_customer_id = $2 WHERE id = $1 AND stripe_customer_id IS NULL"
+UNLINK = """
 UPDATE billing.account
 SET stripe_customer_id = NULL, asked = NULL, asked_at = NULL, customers = customers + 1
 WHERE id = $1 AND stripe_customer_id = $2
@@ -50,39 +50,43 @@ WHERE id = $1 AND stripe_customer_id = $2
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
-    """A payer. `asked` is what its customer was to be made of, while that may or may not have happened."""
+class BillingAccount:
+    """A payer that an application registered.
+
+    `customer_request` has the parameters of the last customer-creation call; it is kept while the call's
+    outcome is unknown. `customer_number` counts the customers that were refused or deleted.
+    """
 
     id: UUID
     owner: Link
     email: str
     login: str | None
     customer: str | None
-    asked: Mapping[str, Any] | None
-    customers: int
+    customer_request: Mapping[str, Any] | None
+    customer_number: int
 
     @property
-    def key(self) -> str:
-        """The key under which its customer is made once."""
-        return f"customer:{self.id}:{self.customers}"
+    def customer_key(self) -> str:
+        """Idempotency key of the customer-creation call."""
+        return f"customer:{self.id}:{self.customer_number}"
 
 
 async def register(
     connection: Connection, owner: Link, email: str, login: str | None, now: datetime
-) -> tuple[Account, bool]:
-    """Store a payer or what is new of it; return it, and whether it was unknown. Safe to repeat."""
+) -> tuple[BillingAccount, bool]:
+    """Store a payer, or its new address and login; return it, and whether it is new. Safe to repeat."""
     row = await connection.fetchrow(REGISTER, UUID(str(uuid7())), *owner, email, login, now)
     assert row is not None  # noqa: S101 -- an upsert without a condition returns its row
     return _account(row), row["is_new"]
 
 
-async def find(connection: Connection, owner: Link) -> Account | None:
-    """Return the account of an owner, None if nobody registered one."""
+async def find(connection: Connection, owner: Link) -> BillingAccount | None:
+    """Return the account of an owner, None if it has none."""
     row = await connection.fetchrow(FIND, *owner)
     return None if row is None else _account(row)
 
 
-async def require(connection: Connection, owner: Link) -> Account:
+async def require(connection: Connection, owner: Link) -> BillingAccount:
     """Return the account of an owner.
 
     Raises:
@@ -94,43 +98,49 @@ async def require(connection: Connection, owner: Link) -> Account:
     return account
 
 
-async def get(connection: Connection, account: UUID) -> Account:
-    """Return an account that is known to be there."""
+async def get(connection: Connection, account: UUID) -> BillingAccount:
+    """Return an account by its id.
+
+    Raises:
+        LookupError: there is no such account.
+    """
     row = await connection.fetchrow(GET, account)
     if row is None:
         raise LookupError(f"account {account}")
     return _account(row)
 
 
-async def ask(connection: Connection, account: UUID, asked: Mapping[str, Any], now: datetime) -> Account:
-    """Write down what a customer will be made of, unless it already is; return the account as it stands."""
-    await connection.execute(ASK, account, msgspec.json.encode(asked).decode(), now)
+async def store_customer_request(
+    connection: Connection, account: UUID, customer_request: Mapping[str, Any], now: datetime
+) -> BillingAccount:
+    """Store the parameters of a customer-creation call unless some are stored; return the stored account."""
+    await connection.execute(STORE_REQUEST, account, msgspec.json.encode(customer_request).decode(), now)
     return await get(connection, account)
 
 
-async def take_back(connection: Connection, account: Account) -> None:
-    """Forget what a customer was to be made of: it is certain that it was not."""
-    await connection.execute(TAKE_BACK, account.id, account.customers)
+async def clear_customer_request(connection: Connection, account: BillingAccount) -> None:
+    """Clear the parameters of a customer-creation call that certainly created nothing."""
+    await connection.execute(CLEAR_REQUEST, account.id, account.customer_number)
 
 
-async def tie(connection: Connection, account: UUID, customer: str) -> Account:
-    """Tie a customer to an account that has none; return the account, with the one that it has."""
-    await connection.execute(TIE, account, customer)
+async def link_customer(connection: Connection, account: UUID, customer: str) -> BillingAccount:
+    """Link a customer to an account without one; return the account with the customer that it has."""
+    await connection.execute(LINK, account, customer)
     return await get(connection, account)
 
 
-async def untie(connection: Connection, account: UUID, customer: str) -> None:
-    """Let go of a customer that is no more, so that another one can be made."""
-    await connection.execute(UNTIE, account, customer)
+async def unlink_customer(connection: Connection, account: UUID, customer: str) -> None:
+    """Unlink a deleted customer, so that another one can be created."""
+    await connection.execute(UNLINK, account, customer)
 
 
-def _account(row: asyncpg.Record) -> Account:
-    return Account(
+def _account(row: asyncpg.Record) -> BillingAccount:
+    return BillingAccount(
         id=row["id"],
         owner=Link(row["owner_kind"], row["owner_value"]),
         email=row["email"],
         login=row["login"],
         customer=row["stripe_customer_id"],
-        asked=None if row["asked"] is None else msgspec.json.decode(row["asked"]),
-        customers=row["customers"],
+        customer_request=None if row["asked"] is None else msgspec.json.decode(row["asked"]),
+        customer_number=row["customers"],
     )

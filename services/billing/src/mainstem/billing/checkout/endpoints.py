@@ -7,16 +7,15 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 
 from mainstem.billing.accounts import storage as accounts
 from mainstem.billing.accounts.bodies import LIMIT_BYTES, owner_of
-from mainstem.billing.accounts.storage import Account
+from mainstem.billing.accounts.storage import BillingAccount
 from mainstem.billing.checkout.bodies import Purchase
-from mainstem.billing.checkout.opening import Checkout
+from mainstem.billing.checkout.creation import Checkout
 from mainstem.billing.checkout.page import HEADERS, render
 from mainstem.billing.checkout.prices import Prices
-from mainstem.billing.checkout.returns import Arrival, Arrivals
-from mainstem.billing.checkout.returns import State as Stage
+from mainstem.billing.checkout.returns import CheckoutReturns, ReturnOutcome, ReturnState
 from mainstem.billing.settings import RETURN_PATH, STRIPE_ENDPOINT_SECONDS, Settings
 from mainstem.billing.stripe.client import require_key
-from mainstem.billing.stripe.refusals import ArchivedPriceError, CurrencyError, RefusedError
+from mainstem.billing.stripe.refusals import ArchivedPriceError, CurrencyError, StripeRefusedError
 from mainstem.common.database.pool import Pool
 from mainstem.common.errors import (
     ConflictError,
@@ -30,7 +29,7 @@ from mainstem.common.http import app as web
 from mainstem.common.http.bodies import read
 from mainstem.common.http.endpoint import Endpoint
 
-_SESSION = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
+_SESSION_ID = re.compile(r"cs_[A-Za-z0-9_]{1,250}")
 
 
 class CheckoutState(web.AppState):
@@ -40,7 +39,7 @@ class CheckoutState(web.AppState):
     database: Pool
     prices: Prices | None
     checkout: Checkout | None
-    arrivals: Arrivals | None
+    returns: CheckoutReturns | None
 
 
 BUY = Endpoint(
@@ -56,7 +55,7 @@ BUY = Endpoint(
         NotSupportedError,
         ArchivedPriceError,
         CurrencyError,
-        RefusedError,
+        StripeRefusedError,
         UnavailableError,
     ),
     scope="billing:write",
@@ -87,7 +86,7 @@ async def buy(request: Request[CheckoutState]) -> Response:
     return JSONResponse({"checkout_session_url": await _sell(checkout, prices, account, given.price)})
 
 
-async def _sell(checkout: Checkout, prices: Prices, account: Account, wanted: str | None) -> str:
+async def _sell(checkout: Checkout, prices: Prices, account: BillingAccount, wanted: str | None) -> str:
     """Return the URL of a checkout; a remembered price that was archived since is looked up again."""
     price = await prices.get(wanted)
     try:
@@ -101,11 +100,11 @@ async def _sell(checkout: Checkout, prices: Prices, account: Account, wanted: st
 
 
 @RETURN.handler
-async def receive(request: Request[CheckoutState]) -> Response:
+async def show_return(request: Request[CheckoutState]) -> Response:
     """Return the page that shows the state of a checkout."""
-    arrivals = require_key(request.state["arrivals"])
-    session = request.query_params.get("session_id", "")
-    is_one = _SESSION.fullmatch(session) is not None
-    arrival = await arrivals.receive(session) if is_one else Arrival(Stage.UNKNOWN)
-    status, page = render(arrival, request.state["settings"].home)
+    returns = require_key(request.state["returns"])
+    session_id = request.query_params.get("session_id", "")
+    is_id = _SESSION_ID.fullmatch(session_id) is not None
+    outcome = await returns.find_outcome(session_id) if is_id else ReturnOutcome(ReturnState.UNKNOWN)
+    status, page = render(outcome, request.state["settings"].home)
     return HTMLResponse(page, int(status), headers=dict(HEADERS))

@@ -1,4 +1,4 @@
-"""What is sold: the configured prices, looked up at Stripe and remembered for a while."""
+"""Prices that are sold: the configured ones, looked up at Stripe and cached for five minutes."""
 
 import asyncio
 import time
@@ -9,7 +9,7 @@ from typing import Any
 import structlog
 
 from mainstem.billing.stripe.client import MISSING, Object, Stripe
-from mainstem.billing.stripe.refusals import RefusedError
+from mainstem.billing.stripe.refusals import StripeRefusedError
 from mainstem.common.errors import FieldError, InvalidError, NotSupportedError, UnavailableError
 
 REMEMBERED_SECONDS = 300.0
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Price:
+class CheckoutPrice:
     """Price at Stripe by its id, its product, and whether usage instead of a quantity is charged for."""
 
     id: str
@@ -45,15 +45,15 @@ class Prices:
     def __init__(self, stripe: Stripe, configured: Sequence[str]) -> None:
         self._stripe = stripe
         self._configured = tuple(configured)
-        self._remembered: dict[str, tuple[float, Price]] = {}
+        self._remembered: dict[str, tuple[float, CheckoutPrice]] = {}
 
-    async def get(self, wanted: str | None) -> Price:
-        """Return the price that a caller wants, the first one if it names none.
+    async def get(self, wanted: str | None) -> CheckoutPrice:
+        """Return the price of this id or lookup key; by default the first one configured.
 
         Raises:
-            InvalidError: it is none of those that are sold.
-            NotSupportedError: nothing is sold, Stripe has no such price, or it cannot be subscribed to.
-            UnavailableError: Stripe did not tell in time.
+            InvalidError: the price is not configured.
+            NotSupportedError: no price is configured, Stripe has no such price, or it is not recurring.
+            UnavailableError: Stripe did not answer in time.
         """
         if not self._configured:
             raise NotSupportedError("not supported")
@@ -71,17 +71,17 @@ class Prices:
         return known[1]
 
     def forget(self, wanted: str | None) -> None:
-        """Have a price looked up again at its next use."""
+        """Drop a price from the cache."""
         self._remembered.pop(wanted or self._configured[0], None)
 
-    async def _look_up_in_time(self, name: str) -> Price:
+    async def _look_up_in_time(self, name: str) -> CheckoutPrice:
         try:
             async with asyncio.timeout(LOOK_SECONDS):
                 return await self._look_up(name)
         except TimeoutError:
             raise UnavailableError("Stripe did not answer", headers={"Retry-After": "2"}) from None
 
-    async def _look_up(self, name: str) -> Price:
+    async def _look_up(self, name: str) -> CheckoutPrice:
         found = await self._by_id(name) if name.startswith("price_") else await self._by_key(name)
         if found is None:
             log.warning("price.missed", price=name)
@@ -95,7 +95,7 @@ class Prices:
     async def _by_id(self, price: str) -> Object | None:
         try:
             return await self._stripe.get_price(price)
-        except RefusedError as error:
+        except StripeRefusedError as error:
             if error.code != MISSING:
                 raise
             return None
@@ -108,7 +108,7 @@ class Prices:
         return None
 
 
-def _sold(price: Object) -> Price:
+def _sold(price: Object) -> CheckoutPrice:
     """Return a price that a subscription can be bought at.
 
     Raises:
@@ -128,4 +128,4 @@ def _sold(price: Object) -> Price:
         raise NotSupportedError(
             f"the price {given} is charged once; make a recurring price at Stripe, {OR_ANOTHER}"
         )
-    return Price(given, product["id"], recurring.get("usage_type") == METERED)
+    return CheckoutPrice(given, product["id"], recurring.get("usage_type") == METERED)

@@ -1,4 +1,4 @@
-"""What a complete Checkout session tells: which objects the mirror is to hear of."""
+"""Purchases inside Checkout sessions: subscription, invoice, and the hints that refresh their mirror."""
 
 from mainstem.billing.accounts.storage import PROVIDER_ACCOUNT
 from mainstem.billing.stripe.client import PROVIDER, Object
@@ -18,7 +18,7 @@ def invoice_of(session: Object) -> Object | None:
 
 
 def hints_of(session: Object) -> list[Hint]:
-    """Return what to fetch of a purchase that was made or has failed: customer, subscription and bill."""
+    """Return the hints of a purchase that was made or has failed: customer, subscription and invoice."""
     subscription, invoice = subscription_of(session) or {}, invoice_of(session) or {}
     named = {
         "customer": session.get("customer"),
@@ -26,7 +26,7 @@ def hints_of(session: Object) -> list[Hint]:
         "invoice": subscription.get("latest_invoice") or invoice.get("id"),
     }
     return [
-        Hint(PROVIDER, PROVIDER_ACCOUNT, kind, one, bool(session["livemode"]))
-        for kind, one in named.items()
-        if isinstance(one, str)
+        Hint(PROVIDER, PROVIDER_ACCOUNT, kind, object_id, bool(session["livemode"]))
+        for kind, object_id in named.items()
+        if isinstance(object_id, str)
     ]

@@ -1,4 +1,4 @@
-"""Checkout sessions at Stripe: how far each came, and the end of a purchase whose payment failed."""
+"""Checkout sessions at Stripe: their status, and the end of a purchase whose payment failed."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -6,104 +6,105 @@ from dataclasses import dataclass
 import structlog
 
 from mainstem.billing.checkout.purchases import invoice_of, subscription_of
-from mainstem.billing.checkout.stages import Stage, intent_status, is_unsettled, stage
+from mainstem.billing.checkout.status import CheckoutStatus, checkout_status, intent_status, is_unsettled
 from mainstem.billing.stripe.client import MISSING, Object, Stripe
-from mainstem.billing.stripe.refusals import RefusedError
+from mainstem.billing.stripe.refusals import StripeRefusedError
 
 log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
-    """A session as Stripe showed it, with its subscription and invoice inside, and how far it came."""
+class CheckoutSession:
+    """Checkout session read from Stripe, with its status; `data` has subscription and invoice inside."""
 
-    session: Object
-    stage: Stage
+    data: Object
+    status: CheckoutStatus
 
     @property
     def is_payable(self) -> bool:
         """Whether its invoice can still be paid."""
-        return (invoice_of(self.session) or {}).get("status") in {"open", "uncollectible"}
+        return (invoice_of(self.data) or {}).get("status") in {"open", "uncollectible"}
 
     @property
     def is_incomplete(self) -> bool:
         """Whether its subscription can still become active."""
-        return (subscription_of(self.session) or {}).get("status") == "incomplete"
+        return (subscription_of(self.data) or {}).get("status") == "incomplete"
 
 
-class Sessions:
-    """Reads sessions, and ends failed purchases."""
+class CheckoutSessions:
+    """Reads Checkout sessions, and ends failed purchases."""
 
     def __init__(self, stripe: Stripe) -> None:
         self._stripe = stripe
 
-    async def find(self, session_id: str) -> Seen | None:
-        """Return a session and how far it came, None if Stripe does not know it.
+    async def find(self, session_id: str) -> CheckoutSession | None:
+        """Return a session with its status, None if Stripe has no such session.
 
-        Only the session's own absence counts: if its invoice or subscription is missing, a payment may still
-        arrive.
+        A session whose invoice or subscription is missing is an error: a payment may still arrive.
 
         Raises:
-            RefusedError: the key may not read it, or something else of it is missing.
+            StripeRefusedError: the key may not read it, or its invoice or subscription is missing.
             OutcomeUnknownError: Stripe did not answer.
         """
         try:
-            session = await self._stripe.get_session(session_id)
-        except RefusedError as error:
+            data = await self._stripe.get_session(session_id)
+        except StripeRefusedError as error:
             if error.code != MISSING:
                 raise
             return None
-        return await self._seen(session)
+        return await self._with_status(data)
 
-    async def settle(self, session_id: str) -> Seen | None:
-        """Return a session, a failed purchase ended; None if Stripe does not know it. Safe to repeat.
+    async def settle(self, session_id: str) -> CheckoutSession | None:
+        """Return a session, ended if its payment failed; None if Stripe has no such session. Safe to repeat.
 
         Raises:
-            RefusedError: as in `find` and `abandon`.
+            StripeRefusedError: as in `find` and `abandon`.
             OutcomeUnknownError: Stripe did not answer.
         """
-        seen = await self.find(session_id)
-        return None if seen is None else await self.abandon(seen)
+        session = await self.find(session_id)
+        return None if session is None else await self.abandon(session)
 
-    async def _seen(self, session: Object) -> Seen:
-        invoice = invoice_of(session) if is_unsettled(session) else None
+    async def _with_status(self, data: Object) -> CheckoutSession:
+        invoice = invoice_of(data) if is_unsettled(data) else None
         payments = [] if invoice is None else await self._stripe.list_payments(invoice["id"])
-        return Seen(session, stage(session, [intent_status(payment) for payment in payments]))
+        return CheckoutSession(data, checkout_status(data, [intent_status(payment) for payment in payments]))
 
-    async def abandon(self, seen: Seen) -> Seen:
-        """Make a failed purchase one that never starts, and return the session as it is then. Safe to repeat.
+    async def abandon(self, session: CheckoutSession) -> CheckoutSession:
+        """Void the invoice and cancel the subscription of a failed purchase. Safe to repeat.
 
         The invoice is voided before the subscription is cancelled: no payment can arrive for a subscription
-        that has ended. A payment that succeeds just before is read back as done, and nothing is cancelled.
+        that has ended. If a payment succeeded just before, the session is `done`, and nothing is cancelled.
 
         Raises:
-            RefusedError: Stripe will not, though the payment still counts as failed.
+            StripeRefusedError: Stripe refuses, though the payment still counts as failed.
             OutcomeUnknownError: Stripe did not answer.
         """
-        invoice, subscription = invoice_of(seen.session), subscription_of(seen.session)
-        if seen.stage is Stage.FAILED and seen.is_payable and invoice is not None:
-            seen = await self._end(seen, self._stripe.void_invoice, invoice, lambda now: not now.is_payable)
-        if seen.stage is Stage.FAILED and seen.is_incomplete and subscription is not None:
+        invoice, subscription = invoice_of(session.data), subscription_of(session.data)
+        if session.status is CheckoutStatus.FAILED and session.is_payable and invoice is not None:
+            session = await self._end(
+                session, self._stripe.void_invoice, invoice, lambda now: not now.is_payable
+            )
+        if session.status is CheckoutStatus.FAILED and session.is_incomplete and subscription is not None:
             cancel = self._stripe.cancel_subscription
-            seen = await self._end(seen, cancel, subscription, lambda now: not now.is_incomplete)
-        return seen
+            session = await self._end(session, cancel, subscription, lambda now: not now.is_incomplete)
+        return session
 
     async def _end(
         self,
-        seen: Seen,
+        session: CheckoutSession,
         act: Callable[[str], Awaitable[None]],
         ending: Object,
-        is_over: Callable[[Seen], bool],
-    ) -> Seen:
+        is_over: Callable[[CheckoutSession], bool],
+    ) -> CheckoutSession:
         """End an object and read back; a refusal counts only if the object has not ended by itself."""
         refusal = None
         try:
             await act(ending["id"])
-        except RefusedError as error:
+        except StripeRefusedError as error:
             refusal = error
-        seen = await self._seen(await self._stripe.get_session(seen.session["id"]))
-        if refusal is not None and seen.stage is Stage.FAILED and not is_over(seen):
+        session = await self._with_status(await self._stripe.get_session(session.data["id"]))
+        if refusal is not None and session.status is CheckoutStatus.FAILED and not is_over(session):
             raise refusal
         if refusal is None:
-            log.info("failed_purchase.ended", object=ending["id"], stage=seen.stage)
-        return seen
+            log.info("failed_purchase.ended", object=ending["id"], stage=session.status)
+        return session

@@ -1,4 +1,4 @@
-"""Reservations in the database: at most one live checkout of a product by an account, held by one process."""
+"""Storage of reservations: at most one live checkout of a product by an account, leased by one process."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,17 +10,21 @@ import asyncpg
 import msgspec
 from uuid_utils import uuid7
 
-from mainstem.billing.checkout.stages import Stage
+from mainstem.billing.checkout.status import CheckoutStatus
 from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
 
 CREATING, OPEN, DONE, EXPIRED, FAILED = "creating", "open", "done", "expired", "failed"
 
-ENDINGS: Mapping[Stage, str] = {Stage.DONE: DONE, Stage.EXPIRED: EXPIRED, Stage.FAILED: FAILED}
-"""Final status of a reservation by the stage of its session; the other stages keep its place."""
+ENDINGS: Mapping[CheckoutStatus, str] = {
+    CheckoutStatus.DONE: DONE,
+    CheckoutStatus.EXPIRED: EXPIRED,
+    CheckoutStatus.FAILED: FAILED,
+}
+"""Final status of a reservation by the status of its checkout; the others keep the reservation live."""
 
 AFTER_EXPIRY = timedelta(minutes=1)
-"""How long after its end a session is asked what became of it."""
+"""Time from the end of a session to its last look."""
 LOOK = timedelta(hours=1)
 """Age of a session at its first look, and interval of the looks while its payment is pending."""
 
@@ -85,12 +89,12 @@ CLOSE = f"""
 UPDATE billing.reservation SET status = $3, updated_at = $4, {_FREE}
 WHERE id = $1 AND session_id = $2 AND status = 'open'
 """  # noqa: S608 -- as above
-HINTED = "UPDATE billing.reservation SET hints = $2, updated_at = $3 WHERE id = $1"
+STORE_HINTS = "UPDATE billing.reservation SET hints = $2, updated_at = $3 WHERE id = $1"
 
 
 @dataclass(frozen=True, slots=True)
 class Reservation:
-    """A checkout. `request` is what was asked for under this attempt's key, None if nothing was yet."""
+    """Reservation of a checkout; `request` has the parameters sent under this attempt's key, None before."""
 
     id: UUID
     account_id: UUID
@@ -107,96 +111,100 @@ class Reservation:
 
     @property
     def key(self) -> str:
-        """The key under which this attempt's session is made once."""
+        """Idempotency key of this attempt's session."""
         return f"reservation:{self.id}:{self.attempt}"
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        """What its session bears, by which it is found again."""
+        """Metadata of its session, by which the session can be found again."""
         return {"mainstem_reservation": str(self.id), "mainstem_attempt": str(self.attempt)}
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
-    """The live reservation of an account and a product, and whether this caller is to bring it on."""
+class ReservationClaim:
+    """Live reservation of an account and a product; `is_ours` says that the caller's lease holds it."""
 
     reservation: Reservation
     is_ours: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """Which account wants to buy what."""
+class CheckoutRequest:
+    """Checkout that is requested: account, product and price."""
 
     account_id: UUID
     product: str
     price: str
 
 
-async def claim(connection: Connection, wanted: Wanted, lease: Lease, now: datetime) -> Claim:
-    """Return the live reservation, a new one if there is none; it is ours if nobody else works at it.
+async def claim(
+    connection: Connection, checkout: CheckoutRequest, lease: Lease, now: datetime
+) -> ReservationClaim:
+    """Return the live reservation, a new one if there is none; lease it unless another process holds it.
 
-    One that is open is nobody's: it has its session.
+    An open reservation holds no lease: its Checkout session already exists.
     """
-    await connection.execute(LOCK, wanted.account_id)
-    row = await connection.fetchrow(LIVE, wanted.account_id, wanted.product)
+    await connection.execute(LOCK, checkout.account_id)
+    row = await connection.fetchrow(LIVE, checkout.account_id, checkout.product)
     if row is not None and (row["status"] == OPEN or row["is_held"]):
-        return Claim(_reservation(row), is_ours=False)
+        return ReservationClaim(_reservation(row), is_ours=False)
     if row is None:
-        found = UUID(str(uuid7()))
-        await connection.execute(INSERT, found, wanted.account_id, wanted.product, wanted.price, now)
+        reservation_id = UUID(str(uuid7()))
+        await connection.execute(
+            INSERT, reservation_id, checkout.account_id, checkout.product, checkout.price, now
+        )
     else:
-        found = row["id"]
-    held = await connection.fetchrow(HOLD, lease.owner, lease.token, lease.duration, found)
+        reservation_id = row["id"]
+    held = await connection.fetchrow(HOLD, lease.owner, lease.token, lease.duration, reservation_id)
     assert held is not None  # noqa: S101 -- the account's lock is held
-    return Claim(_reservation(held), is_ours=True)
+    return ReservationClaim(_reservation(held), is_ours=True)
 
 
 async def claim_due(connection: Connection, lease: Lease, now: datetime, limit: int) -> list[Reservation]:
-    """Take up to `limit` live reservations of which it is time to ask what became of them."""
+    """Lease up to `limit` live reservations that are due and that no process holds."""
     await connection.execute(IN_ORDER)
     rows = await connection.fetch(CLAIM, lease.owner, lease.token, lease.duration, now, limit)
     return [_reservation(row) for row in rows]
 
 
 async def find_by_session(connection: Connection, session: str) -> Reservation | None:
-    """Return the reservation whose session this is, None if it is none of ours."""
+    """Return the reservation of a session, None if there is none."""
     row = await connection.fetchrow(BY_SESSION, session)
     return None if row is None else _reservation(row)
 
 
-async def request(
+async def store_request(
     connection: Connection,
     lease: Lease,
-    one: Reservation,
-    asked: Mapping[str, Any],
+    reservation: Reservation,
+    request: Mapping[str, Any],
     now: datetime,
 ) -> None:
-    """Write down what is about to be asked for under the attempt's key: it is never asked for otherwise.
+    """Store the parameters of the session before they are sent under the attempt's key.
 
     Raises:
-        LeaseLostError: somebody else brings it on by now; here and below.
+        LeaseLostError: another process holds the reservation; here and below.
     """
-    body, price = msgspec.json.encode(asked).decode(), asked["line_items"][0]["price"]
-    _demand(await connection.execute(REQUEST, one.id, lease.token, body, now, price))
+    body, price = msgspec.json.encode(request).decode(), request["line_items"][0]["price"]
+    _demand(await connection.execute(REQUEST, reservation.id, lease.token, body, now, price))
 
 
-async def open_with(
-    connection: Connection, lease: Lease, one: Reservation, session: Mapping[str, Any], now: datetime
+async def store_session(
+    connection: Connection, lease: Lease, reservation: Reservation, session: Mapping[str, Any], now: datetime
 ) -> None:
-    """Give the reservation its session."""
+    """Store the session of a reservation, and end the lease."""
     expires_at = datetime.fromtimestamp(session["expires_at"], now.tzinfo)
-    # One that was found later may have come to its end meanwhile.
+    # A session that was found later may have ended meanwhile.
     due_at = next_look(session, now, now) if session["status"] == "open" else now
     values = (session["id"], session.get("url"), expires_at, due_at, now)
-    _demand(await connection.execute(OPENED, one.id, lease.token, *values))
+    _demand(await connection.execute(OPENED, reservation.id, lease.token, *values))
 
 
 def next_look(session: Mapping[str, Any], opened_at: datetime, now: datetime) -> datetime:
-    """Return when to look again at a session that has not come to its end.
+    """Return the time of the next look at a session that has not ended.
 
-    An open one is looked at whenever its age has doubled, so that many idle ones cost little, and at its
-    end; one whose payment is pending every hour.
+    The age of an open session doubles between two looks, so that many idle ones cost little; the last look
+    follows its end. A session with a pending payment is due every hour.
     """
     if session["status"] != "open":
         return now + LOOK
@@ -205,45 +213,55 @@ def next_look(session: Mapping[str, Any], opened_at: datetime, now: datetime) ->
 
 
 async def look_later(
-    connection: Connection, lease: Lease, one: Reservation, due_at: datetime, now: datetime
+    connection: Connection, lease: Lease, reservation: Reservation, due_at: datetime, now: datetime
 ) -> None:
-    """Give back a reservation whose session is to be looked at again."""
-    _demand(await connection.execute(LATER, one.id, lease.token, due_at, now))
+    """Release a reservation and set the time of its next look."""
+    _demand(await connection.execute(LATER, reservation.id, lease.token, due_at, now))
 
 
-async def look_soon(connection: Connection, one: Reservation, now: datetime) -> None:
-    """Have the worker look at an open reservation's session now."""
-    await connection.execute(SOON, one.id, now)
+async def look_soon(connection: Connection, reservation: Reservation, now: datetime) -> None:
+    """Make an open reservation due for the worker now."""
+    await connection.execute(SOON, reservation.id, now)
 
 
-async def renew(connection: Connection, lease: Lease, one: Reservation, reason: str, now: datetime) -> None:
-    """Begin a new attempt under a new key: this one certainly came to nothing."""
-    due_at = now + retry_delay(one.failures + 1)
-    _demand(await connection.execute(RENEW, one.id, lease.token, reason, due_at, now))
+async def renew(
+    connection: Connection, lease: Lease, reservation: Reservation, reason: str, now: datetime
+) -> None:
+    """Start a new attempt under a new key, after one that certainly created nothing."""
+    due_at = now + retry_delay(reservation.failures + 1)
+    _demand(await connection.execute(RENEW, reservation.id, lease.token, reason, due_at, now))
 
 
-async def release(connection: Connection, lease: Lease, one: Reservation, reason: str, now: datetime) -> None:
-    """Let another one bring it on: what became of this attempt is unknown, so its key stays."""
-    due_at = now + retry_delay(one.failures + 1)
-    _demand(await connection.execute(RELEASE, one.id, lease.token, reason, due_at, now))
+async def release(
+    connection: Connection, lease: Lease, reservation: Reservation, reason: str, now: datetime
+) -> None:
+    """Release a reservation with its key: the outcome of its attempt is unknown."""
+    due_at = now + retry_delay(reservation.failures + 1)
+    _demand(await connection.execute(RELEASE, reservation.id, lease.token, reason, due_at, now))
 
 
-async def end(connection: Connection, lease: Lease, one: Reservation, status: str, now: datetime) -> None:
-    """Free the place of a reservation that is held."""
-    _demand(await connection.execute(END, one.id, lease.token, status, now))
+async def end(
+    connection: Connection, lease: Lease, reservation: Reservation, status: str, now: datetime
+) -> None:
+    """End a reservation that the lease holds."""
+    _demand(await connection.execute(END, reservation.id, lease.token, status, now))
 
 
-async def close(connection: Connection, one: Reservation, status: str, now: datetime) -> bool:
-    """Free the place of a reservation whose session is over; return whether this call did.
+async def close(connection: Connection, reservation: Reservation, status: str, now: datetime) -> bool:
+    """End a reservation whose session has ended; return whether this call did.
 
-    Safe to repeat, and at once.
+    Safe to repeat and to run concurrently.
     """
-    return bool(affected(await connection.execute(CLOSE, one.id, one.session_id, status, now)))
+    return bool(
+        affected(await connection.execute(CLOSE, reservation.id, reservation.session_id, status, now))
+    )
 
 
-async def hinted(connection: Connection, one: Reservation, hints: Sequence[str], now: datetime) -> None:
-    """Write down which hints tell of the purchase."""
-    await connection.execute(HINTED, one.id, list(hints), now)
+async def store_hints(
+    connection: Connection, reservation: Reservation, hints: Sequence[str], now: datetime
+) -> None:
+    """Store the ids of the hints that were written for the purchase."""
+    await connection.execute(STORE_HINTS, reservation.id, list(hints), now)
 
 
 def _demand(status: str) -> None:

@@ -1,4 +1,4 @@
-"""Sweeping reservations: what nobody came back for is looked up at Stripe and settled."""
+"""Sweep of live reservations that are due: each is read at Stripe and settled."""
 
 import asyncio
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from collections.abc import Callable
 import structlog
 
 from mainstem.billing.checkout import storage as reservations
-from mainstem.billing.checkout.opening import LEASE_SECONDS, Checkout
+from mainstem.billing.checkout.creation import LEASE_SECONDS, Checkout
 from mainstem.billing.checkout.purchases import hints_of
-from mainstem.billing.checkout.sessions import Seen, Sessions
+from mainstem.billing.checkout.sessions import CheckoutSession, CheckoutSessions
 from mainstem.billing.checkout.storage import DONE, ENDINGS, EXPIRED, OPEN, Reservation
 from mainstem.billing.stripe.client import Object, OutcomeUnknownError
-from mainstem.billing.stripe.refusals import RefusedError
+from mainstem.billing.stripe.refusals import StripeRefusedError
 from mainstem.common.clock import Clock
 from mainstem.common.database.pool import Transactions
 from mainstem.common.queue import hints
@@ -22,14 +22,14 @@ LIMIT = 10
 log = structlog.get_logger()
 
 
-class Sweep:
-    """Settles reservations that are stuck, or whose session is over."""
+class ReservationSweep:
+    """Settles reservations that are stuck, or whose session has ended."""
 
     def __init__(
         self,
         database: Transactions,
         clock: Clock,
-        sessions: Sessions,
+        sessions: CheckoutSessions,
         checkout: Checkout,
         *,
         owner: str,
@@ -43,57 +43,61 @@ class Sweep:
         self._wake_ingest = wake_ingest
 
     async def work(self) -> int:
-        """Claim reservations that are due, and find out what became of them; return how many."""
+        """Lease due reservations and settle each; return their number."""
         lease = Lease(self._owner, LEASE_SECONDS)
         async with self._database.transaction() as connection:
             claimed = await reservations.claim_due(connection, lease, self._clock.now(), LIMIT)
-        await asyncio.gather(*(self._settle(one, lease) for one in claimed))
+        await asyncio.gather(*(self._settle(reservation, lease) for reservation in claimed))
         return len(claimed)
 
-    async def _settle(self, one: Reservation, lease: Lease) -> None:
+    async def _settle(self, reservation: Reservation, lease: Lease) -> None:
         try:
-            if one.status == OPEN:
-                await self._settle_session(one, lease)
-            elif one.request is None:
-                # Nothing was asked for under its key.
-                await self._end(one, lease, EXPIRED)
+            if reservation.status == OPEN:
+                await self._settle_session(reservation, lease)
+            elif reservation.request is None:
+                # No request was sent under its key.
+                await self._end(reservation, lease, EXPIRED)
             else:
-                await self._checkout.resume(one, one.request, lease)
-        except (RefusedError, OutcomeUnknownError) as error:
-            log.warning("reservation.sweep_failed", reservation=str(one.id), reason=error.reason)
-        except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other reservation's way
-            log.warning("reservation.sweep_failed", reservation=str(one.id), reason=type(error).__name__)
+                await self._checkout.resume(reservation, reservation.request, lease)
+        except (StripeRefusedError, OutcomeUnknownError) as error:
+            log.warning("reservation.sweep_failed", reservation=str(reservation.id), reason=error.reason)
+        except Exception as error:  # noqa: BLE001 -- it must not stop the other reservations
+            log.warning(
+                "reservation.sweep_failed", reservation=str(reservation.id), reason=type(error).__name__
+            )
 
-    async def _look(self, one: Reservation, lease: Lease) -> Seen | None:
-        """Return the session as it is settled; after a failure the next look backs off."""
+    async def _read(self, reservation: Reservation, lease: Lease) -> CheckoutSession | None:
+        """Return the settled session; after a failure release the reservation with backoff."""
         try:
-            return await self._sessions.settle(one.session_id or "")
-        except (RefusedError, OutcomeUnknownError) as error:
+            return await self._sessions.settle(reservation.session_id or "")
+        except (StripeRefusedError, OutcomeUnknownError) as error:
             async with self._database.transaction() as connection:
-                await reservations.release(connection, lease, one, error.reason, self._clock.now())
+                await reservations.release(connection, lease, reservation, error.reason, self._clock.now())
             raise
 
-    async def _settle_session(self, one: Reservation, lease: Lease) -> None:
-        seen = await self._look(one, lease)
-        if seen is None:
-            await self._end(one, lease, EXPIRED)
+    async def _settle_session(self, reservation: Reservation, lease: Lease) -> None:
+        session = await self._read(reservation, lease)
+        if session is None:
+            await self._end(reservation, lease, EXPIRED)
             return
-        status = ENDINGS.get(seen.stage)
-        if status is not None:
-            await self._end(one, lease, status, seen.session)
+        ending = ENDINGS.get(session.status)
+        if ending is not None:
+            await self._end(reservation, lease, ending, session.data)
             return
         async with self._database.transaction() as connection:
             now = self._clock.now()
-            due_at = reservations.next_look(seen.session, one.requested_at or now, now)
-            await reservations.look_later(connection, lease, one, due_at, now)
+            due_at = reservations.next_look(session.data, reservation.requested_at or now, now)
+            await reservations.look_later(connection, lease, reservation, due_at, now)
 
-    async def _end(self, one: Reservation, lease: Lease, status: str, session: Object | None = None) -> None:
-        """Free the place; a purchase is hinted at in the same commit, unless the return page hinted at it."""
-        is_known = status == EXPIRED or (status == DONE and one.hints)
-        told = [] if session is None or is_known else hints_of(session)
+    async def _end(
+        self, reservation: Reservation, lease: Lease, status: str, session: Object | None = None
+    ) -> None:
+        """End a reservation; hints go into the same commit unless the return page wrote them."""
+        is_known = status == EXPIRED or (status == DONE and reservation.hints)
+        due_hints = [] if session is None or is_known else hints_of(session)
         async with self._database.transaction() as connection:
             now = self._clock.now()
-            await reservations.end(connection, lease, one, status, now)
-            await hints.write(connection, told, now)
-        if told:
+            await reservations.end(connection, lease, reservation, status, now)
+            await hints.write(connection, due_hints, now)
+        if due_hints:
             self._wake_ingest()

@@ -1,4 +1,4 @@
-"""Operations in the database: what billing does to objects at Stripe, written down before it is tried."""
+"""Storage of operations: changes of objects at Stripe, stored before their first attempt."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -60,7 +60,7 @@ WHERE {_HELD}
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """Something to be done to one object."""
+    """Change of one object at Stripe; `wanted_at` is the time of the last request for it."""
 
     id: UUID
     account_id: UUID
@@ -80,8 +80,8 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
-    """What is to be done: which kind of thing, to which of an account's objects."""
+class OperationRequest:
+    """Request for a change: its kind, and the object of an account."""
 
     account_id: UUID
     kind: str
@@ -90,18 +90,27 @@ class Wish:
     traceparent: str | None
 
 
-async def claim(connection: Connection, wish: Wish, lease: Lease, now: datetime) -> tuple[Operation, bool]:
-    """Return the operation that does what is wished, and whether it is this caller's to do.
+async def claim(
+    connection: Connection, request: OperationRequest, lease: Lease, now: datetime
+) -> tuple[Operation, bool]:
+    """Return the live operation of a request, and whether this caller's lease holds it.
 
-    An open wish is not made twice. If no worker holds it, it is wanted anew and takes a new key: the old one
-    may have been used before the cancellation that is now to be undone.
+    An object has one live operation of a kind. One that no process holds is requested anew and takes a new
+    key: the old key may have been used before the cancellation that is to be undone now.
     """
-    values = (wish.account_id, wish.kind, wish.object_type, wish.object_id, wish.traceparent, now)
+    values = (
+        request.account_id,
+        request.kind,
+        request.object_type,
+        request.object_id,
+        request.traceparent,
+        now,
+    )
     is_new = affected(await connection.execute(INSERT, UUID(str(uuid7())), *values)) == 1
-    row = await connection.fetchrow(LIVE, wish.kind, wish.object_id)
+    row = await connection.fetchrow(LIVE, request.kind, request.object_id)
     if row is None:
-        # It was settled between the two statements; the next one is new.
-        return await claim(connection, wish, lease, now)
+        # It was settled between the two statements; the next call inserts a new one.
+        return await claim(connection, request, lease, now)
     if row["is_held"]:
         return _operation(row), False
     held = await connection.fetchrow(
@@ -112,14 +121,18 @@ async def claim(connection: Connection, wish: Wish, lease: Lease, now: datetime)
 
 
 async def claim_due(connection: Connection, lease: Lease, now: datetime, limit: int) -> list[Operation]:
-    """Take up to `limit` operations whose outcome is unknown, and that it is time to try again."""
+    """Lease up to `limit` due operations whose outcome is unknown."""
     await connection.execute(IN_ORDER)
     rows = await connection.fetch(CLAIM, lease.owner, lease.token, lease.duration, now, limit)
     return [_operation(row) for row in rows]
 
 
 async def get(connection: Connection, operation: UUID) -> Operation:
-    """Return an operation that is known to be there."""
+    """Return an operation by its id.
+
+    Raises:
+        LookupError: there is no such operation.
+    """
     row = await connection.fetchrow(GET, operation)
     if row is None:
         raise LookupError(f"operation {operation}")
@@ -127,23 +140,23 @@ async def get(connection: Connection, operation: UUID) -> Operation:
 
 
 async def end(
-    connection: Connection, lease: Lease, one: Operation, *, error: str | None, now: datetime
+    connection: Connection, lease: Lease, operation: Operation, *, error: str | None, now: datetime
 ) -> None:
     """Mark an operation as done, or as failed for good with its reason.
 
     Raises:
-        LeaseLostError: somebody else holds it by now; here and below.
+        LeaseLostError: another process holds it; here and below.
     """
     status = "done" if error is None else "failed"
-    demand_all(affected(await connection.execute(END, one.id, lease.token, status, error, now)), 1)
+    demand_all(affected(await connection.execute(END, operation.id, lease.token, status, error, now)), 1)
 
 
 async def release(
-    connection: Connection, lease: Lease, one: Operation, reason: str, now: datetime, *, new_key: bool
+    connection: Connection, lease: Lease, operation: Operation, reason: str, now: datetime, *, new_key: bool
 ) -> None:
-    """Have an operation tried again later, under the same key unless that one answers no more."""
-    due_at = now + retry_delay(one.failures + 1)
-    status = await connection.execute(RELEASE, one.id, lease.token, reason, due_at, int(new_key))
+    """Schedule another attempt; `new_key` if the old key repeats a failure."""
+    due_at = now + retry_delay(operation.failures + 1)
+    status = await connection.execute(RELEASE, operation.id, lease.token, reason, due_at, int(new_key))
     demand_all(affected(status), 1)
 
 

@@ -18,7 +18,7 @@ STARTED = frozenset({"trialing", "active", "past_due", "unpaid", "paused"})
 
 
 @dataclass(frozen=True, slots=True)
-class Bill:
+class MirroredInvoice:
     """Invoice as the mirror has it; amounts are in the currency's minor unit."""
 
     id: str
@@ -56,20 +56,20 @@ class Debt:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class DebtRule:
     """One row of the table: the first that fits a bill decides. `since` is None if nothing is owed."""
 
     name: str
-    fits: Callable[[Bill, datetime], bool]
-    since: Callable[[Bill], datetime | None] | None
+    fits: Callable[[MirroredInvoice, datetime], bool]
+    since: Callable[[MirroredInvoice], datetime | None] | None
     source: str
 
 
-def _is_not_due(bill: Bill, now: datetime) -> bool:
+def _is_not_due(bill: MirroredInvoice, now: datetime) -> bool:
     return bill.due_date is None or now <= bill.due_date
 
 
-def _was_withdrawn(bill: Bill) -> bool:
+def _was_withdrawn(bill: MirroredInvoice) -> bool:
     """Return whether a sent bill was given up before its due date, as paused collection does at once."""
     if bill.status != "uncollectible" or bill.due_date is None:
         return False
@@ -78,51 +78,51 @@ def _was_withdrawn(bill: Bill) -> bool:
 
 _OBJECT = "https://docs.stripe.com/api/invoices/object#invoice_object-"
 
-ROWS = (
-    Row(
+DEBT_RULES = (
+    DebtRule(
         "a draft, paid or void",
         lambda bill, _: bill.status not in ASKED_FOR,
         None,
         "https://docs.stripe.com/invoicing/overview#invoice-statuses",
     ),
-    Row("nothing is left to pay", lambda bill, _: bill.rest <= 0, None, f"{_OBJECT}amount_remaining"),
-    Row(
+    DebtRule("nothing is left to pay", lambda bill, _: bill.rest <= 0, None, f"{_OBJECT}amount_remaining"),
+    DebtRule(
         "uncollectible since collection was paused",
         lambda bill, _: bill.status == "uncollectible" and bill.uncollectible_reason == PAUSED,
         None,
         "https://docs.stripe.com/changelog/endive/2026-09-30/invoice-uncollectible-status-detail",
     ),
-    Row(
+    DebtRule(
         "sent, and not past its due date",
         lambda bill, now: bill.collection_method == SENT and _is_not_due(bill, now),
         None,
         f"{_OBJECT}due_date",
     ),
-    Row(
+    DebtRule(
         "sent, and given up before its due date",
         lambda bill, _: bill.collection_method == SENT and _was_withdrawn(bill),
         None,
         "https://docs.stripe.com/billing/subscriptions/pause-payment",
     ),
-    Row(
+    DebtRule(
         "sent, and past its due date",
         lambda bill, _: bill.collection_method == SENT,
         lambda bill: bill.due_date,
         "https://docs.stripe.com/api/subscriptions/object#subscription_object-status",
     ),
-    Row(
+    DebtRule(
         "a first bill, while its subscription has not started",
         lambda bill, _: bill.billing_reason == FIRST and bill.subscription_status not in STARTED,
         None,
         "https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses",
     ),
-    Row(
+    DebtRule(
         "never attempted",
         lambda bill, _: not bill.attempt_count,
         None,
         f"{_OBJECT}attempted",
     ),
-    Row(
+    DebtRule(
         "attempted in vain, whether retries go on, are over or collection is paused now",
         lambda _bill, _now: True,
         # Stripe attempts an invoice when it finalizes it, and keeps no instant of the attempt.
@@ -133,7 +133,7 @@ ROWS = (
 """The table, in its order."""
 
 
-def find_debt(bill: Bill, now: datetime) -> Debt | None:
+def find_debt(bill: MirroredInvoice, now: datetime) -> Debt | None:
     """Return what is owed by a bill, None if nothing is; `now` is world time."""
-    row = next(row for row in ROWS if row.fits(bill, now))
+    row = next(row for row in DEBT_RULES if row.fits(bill, now))
     return None if row.since is None else Debt(bill.id, bill.rest, bill.currency, row.since(bill))

@@ -6,30 +6,30 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Policy:
-    """What one of Stripe's statuses allows: one that is active keeps from buying again."""
+class StatusPolicy:
+    """Actions that a status allows; an active subscription excludes another purchase."""
 
     is_active: bool
     is_cancelable: bool
 
 
-STATUSES: Mapping[str, Policy] = {
-    "incomplete": Policy(is_active=False, is_cancelable=False),
-    "incomplete_expired": Policy(is_active=False, is_cancelable=False),
-    "trialing": Policy(is_active=True, is_cancelable=True),
-    "active": Policy(is_active=True, is_cancelable=True),
-    "past_due": Policy(is_active=False, is_cancelable=True),
-    "canceled": Policy(is_active=False, is_cancelable=False),
-    "unpaid": Policy(is_active=False, is_cancelable=False),
-    "paused": Policy(is_active=False, is_cancelable=False),
+STATUSES: Mapping[str, StatusPolicy] = {
+    "incomplete": StatusPolicy(is_active=False, is_cancelable=False),
+    "incomplete_expired": StatusPolicy(is_active=False, is_cancelable=False),
+    "trialing": StatusPolicy(is_active=True, is_cancelable=True),
+    "active": StatusPolicy(is_active=True, is_cancelable=True),
+    "past_due": StatusPolicy(is_active=False, is_cancelable=True),
+    "canceled": StatusPolicy(is_active=False, is_cancelable=False),
+    "unpaid": StatusPolicy(is_active=False, is_cancelable=False),
+    "paused": StatusPolicy(is_active=False, is_cancelable=False),
 }
 """Every status, https://docs.stripe.com/api/subscriptions/object#subscription_object-status."""
 
-_UNKNOWN = Policy(is_active=False, is_cancelable=False)
+_UNKNOWN = StatusPolicy(is_active=False, is_cancelable=False)
 
 
 def is_active(status: str | None) -> bool:
-    """Return whether somebody with such a subscription has what would be sold."""
+    """Return whether a subscription of this status excludes another purchase."""
     return STATUSES.get(status or "", _UNKNOWN).is_active
 
 

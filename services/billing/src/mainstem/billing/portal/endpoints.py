@@ -10,12 +10,12 @@ from starlette.responses import JSONResponse, Response
 from mainstem.billing import mirror
 from mainstem.billing.accounts import storage as accounts
 from mainstem.billing.accounts.bodies import LIMIT_BYTES, OwnerQuery, owner_of
-from mainstem.billing.mirror import Subscription
+from mainstem.billing.mirror import MirroredSubscription
 from mainstem.billing.portal.bodies import Management
-from mainstem.billing.portal.sessions import Portal, Visit
+from mainstem.billing.portal.sessions import Portal, PortalRequest
 from mainstem.billing.settings import STRIPE_ENDPOINT_SECONDS, Settings, is_web, origin_of
 from mainstem.billing.stripe.client import require_key
-from mainstem.billing.stripe.refusals import EndedError, NoPortalError, RefusedError, ScheduledError
+from mainstem.billing.stripe.refusals import EndedError, NoPortalError, ScheduledError, StripeRefusedError
 from mainstem.common.database.pool import Pool
 from mainstem.common.errors import (
     BadGatewayError,
@@ -52,7 +52,7 @@ MANAGE = Endpoint(
         NoPortalError,
         ScheduledError,
         EndedError,
-        RefusedError,
+        StripeRefusedError,
         BadGatewayError,
         UnavailableError,
     ),
@@ -76,11 +76,13 @@ async def manage(request: Request[PortalState]) -> Response:
     given = read(Management, await request.body())
     settings = request.state["settings"]
     owner = owner_of(given, "body", settings.owner_kinds)
-    visit = Visit(given.intent, given.subscription_id, _return_url(given.redirect_to, settings))
+    portal_request = PortalRequest(
+        given.intent, given.subscription_id, _return_url(given.redirect_to, settings)
+    )
     async with request.state["database"].transaction() as connection:
         account = await accounts.require(connection, owner)
     portal = require_key(request.state["portal"])
-    return JSONResponse({"billing_portal_session_url": await portal.manage(account, visit)})
+    return JSONResponse({"billing_portal_session_url": await portal.manage(account, portal_request)})
 
 
 @LIST.handler
@@ -91,18 +93,18 @@ async def list_all(request: Request[PortalState]) -> Response:
     async with request.state["database"].transaction() as connection:
         account = await accounts.require(connection, owner)
         found = await mirror.list_subscriptions(connection, account.customer)
-    return JSONResponse({"subscriptions": [represent(one) for one in found]})
+    return JSONResponse({"subscriptions": [represent(subscription) for subscription in found]})
 
 
-def represent(one: Subscription) -> Mapping[str, Any]:
+def represent(subscription: MirroredSubscription) -> Mapping[str, Any]:
     """Return a subscription as the API shows it."""
     return {
-        "id": one.id,
-        "name": one.name,
-        "status": one.status,
-        "trial_end_at": _text(one.trial_end),
-        "cancel_at": _text(one.cancel_at),
-        "is_cancelable": one.is_cancelable,
+        "id": subscription.id,
+        "name": subscription.name,
+        "status": subscription.status,
+        "trial_end_at": _text(subscription.trial_end),
+        "cancel_at": _text(subscription.cancel_at),
+        "is_cancelable": subscription.is_cancelable,
     }
 
 
@@ -111,7 +113,11 @@ def _text(time: datetime | None) -> str | None:
 
 
 def _return_url(wanted: str | None, settings: Settings) -> str:
-    """Return where a browser goes from the portal; nobody is sent to an origin that is not ours."""
+    """Return the URL after the portal.
+
+    Raises:
+        InvalidError: the origin of the wanted URL is not configured.
+    """
     if wanted is None:
         return settings.home
     if not is_web(wanted) or "\\" in wanted or origin_of(wanted) not in settings.origins:

@@ -1,6 +1,6 @@
-"""Stripe as billing acts on it: what is asked may be repeated, what is made has a key of ours.
+"""Client of Stripe's API: reads are repeated, and each creation has an idempotency key of ours.
 
-The second file that imports `stripe`. What comes out are plain objects of JSON, never the SDK's.
+The only file of billing that imports `stripe`. It returns JSON objects, never the SDK's.
 """
 
 import asyncio
@@ -17,19 +17,19 @@ import msgspec
 import stripe
 import structlog
 
-from mainstem.billing.stripe.refusals import RefusedError, refused
+from mainstem.billing.stripe.refusals import StripeRefusedError, refused
 from mainstem.common.errors import NotSupportedError, UnavailableError
 
 PROVIDER = "stripe"
 API_VERSION = "2026-10-28.endive"
 TIMEOUT_SECONDS = 5.0
-"""How long one answer may take."""
+"""Time limit of one answer."""
 PATIENCE_SECONDS = 8.0
-"""How long a request is repeated whose outcome is unknown."""
+"""Time limit of repeating a request whose outcome is unknown."""
 PAUSES = (0.1, 0.3, 0.8)
 PAGE = 100
 KEY_SECONDS = 82_800
-"""How long a key is counted on; Stripe forgets it after 24 h. https://docs.stripe.com/api/idempotent_requests"""
+"""Seconds that a key is relied on; Stripe forgets it after 24 h. https://docs.stripe.com/api/idempotent_requests"""
 
 _UNSETTLED = frozenset(
     {
@@ -50,9 +50,9 @@ log = structlog.get_logger()
 
 
 class OutcomeUnknownError(UnavailableError):
-    """No answer says whether Stripe acted; the same request under the same key finds out.
+    """No answer says whether Stripe acted; a repeat under the same key finds out.
 
-    `is_kept` says that the key answers with this failure for good: then only a look tells.
+    `is_kept`: the key repeats this failure for good, so that only a read finds out.
     """
 
     def __init__(self, reason: str, *, is_kept: bool = False) -> None:
@@ -111,7 +111,7 @@ class Stripe:
         """End a subscription at once; safe to repeat, which is refused then.
 
         Raises:
-            RefusedError: it has ended.
+            StripeRefusedError: it has ended.
         """
         await self._call("delete", f"/v1/subscriptions/{_part(subscription)}")
 
@@ -146,7 +146,7 @@ class Stripe:
         """Make an invoice one that can never be paid; safe to repeat, which is refused then.
 
         Raises:
-            RefusedError: it is neither open nor uncollectible any more.
+            StripeRefusedError: it is neither open nor uncollectible any more.
         """
         await self._call("post", f"/v1/invoices/{_part(invoice)}/void")
 
@@ -160,7 +160,7 @@ class Stripe:
         """End a Checkout session that is open; safe to repeat, so that no key has to answer for a day.
 
         Raises:
-            RefusedError: it is not open any more.
+            StripeRefusedError: it is not open any more.
         """
         await self._call("post", f"/v1/checkout/sessions/{_part(session)}/expire")
 
@@ -181,17 +181,17 @@ class Stripe:
     async def _call(
         self, method: str, path: str, params: Mapping[str, Any] | None = None, key: str | None = None
     ) -> Object:
-        """Ask until an answer says what happened.
+        """Send a request until an answer gives its outcome.
 
         Raises:
-            OutcomeUnknownError: none did in time.
-            RefusedError: Stripe will not.
+            OutcomeUnknownError: no answer did in time.
+            StripeRefusedError: Stripe refused the request.
         """
         give_up_at = time.monotonic() + self._patience_seconds
         for number in range(1_000):
             try:
                 return await self._once(method, path, {**(params or {}), **_key(key)})
-            except RefusedError as error:
+            except StripeRefusedError as error:
                 cause = error.refusal
                 log.warning(
                     "stripe_request.refused",
@@ -246,7 +246,9 @@ def is_forgotten(asked_at: datetime, now: datetime) -> bool:
     return now - asked_at > timedelta(seconds=KEY_SECONDS)
 
 
-def _explained(error: stripe.StripeError, sent: Mapping[str, Any]) -> OutcomeUnknownError | RefusedError:
+def _explained(
+    error: stripe.StripeError, sent: Mapping[str, Any]
+) -> OutcomeUnknownError | StripeRefusedError:
     status = error.http_status
     if status is None or status in _UNSETTLED or not 400 <= status < 500:  # noqa: PLR2004 -- client errors
         headers = {name.lower(): value for name, value in dict(error.headers or {}).items()}

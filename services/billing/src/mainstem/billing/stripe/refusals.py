@@ -17,7 +17,7 @@ NOT_STRIPES = "the answer is not in the form of Stripe's errors"
 
 
 @dataclass(frozen=True, slots=True)
-class Refusal:
+class StripeRefusal:
     """Cause of a refusal, without personal data and keys."""
 
     status: int | None
@@ -35,10 +35,10 @@ class Refusal:
         return f"{self.message} ({given})" if given else self.message
 
 
-class RefusedError(BadGatewayError):
+class StripeRefusedError(BadGatewayError):
     """Stripe refused the request and did not act; the member `stripe` has the cause."""
 
-    def __init__(self, detail: str, refusal: Refusal) -> None:
+    def __init__(self, detail: str, refusal: StripeRefusal) -> None:
         super().__init__(detail, stripe=asdict(refusal))
         self.refusal = refusal
         self.code = refusal.code
@@ -50,14 +50,14 @@ class RefusedError(BadGatewayError):
         return str(self.refusal)
 
 
-class UnnamedRefusalError(RefusedError):
+class UnnamedRefusalError(StripeRefusedError):
     """Stripe refused the request for a reason that has no answer of its own."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: StripeRefusal) -> None:
         super().__init__(f"Stripe refused the request: {refusal}", refusal)
 
 
-class ArchivedPriceError(RefusedError):
+class ArchivedPriceError(StripeRefusedError):
     """The price was archived at Stripe, or its product was, after it was looked up.
 
     Sources: https://github.com/invertase/stripe-firebase-extensions/issues/560,
@@ -66,7 +66,7 @@ class ArchivedPriceError(RefusedError):
 
     status = HTTPStatus.NOT_IMPLEMENTED
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: StripeRefusal) -> None:
         super().__init__(
             "the price or its product is archived at Stripe; activate it there, or name another price in"
             f" STRIPE_PRICE_ID. Stripe: {refusal}",
@@ -74,7 +74,7 @@ class ArchivedPriceError(RefusedError):
         )
 
 
-class ScheduledError(RefusedError):
+class ScheduledError(StripeRefusedError):
     """A subscription schedule manages the subscription, so that its end cannot be changed directly.
 
     Sources: https://docs.stripe.com/billing/subscriptions/subscription-schedules,
@@ -83,7 +83,7 @@ class ScheduledError(RefusedError):
 
     status = HTTPStatus.CONFLICT
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: StripeRefusal) -> None:
         super().__init__(
             "a subscription schedule manages this subscription; change or release the schedule at Stripe."
             f" Stripe: {refusal}",
@@ -91,7 +91,7 @@ class ScheduledError(RefusedError):
         )
 
 
-class CurrencyError(RefusedError):
+class CurrencyError(StripeRefusedError):
     """The customer pays in another currency at Stripe than the price has.
 
     Sources: https://support.stripe.com/questions/updating-subscription-currency,
@@ -102,7 +102,7 @@ class CurrencyError(RefusedError):
 
     status = HTTPStatus.CONFLICT
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: StripeRefusal) -> None:
         super().__init__(
             "the customer pays in another currency at Stripe; choose a price in that currency, or end there"
             f" what is in it: subscriptions, invoice items, quotes, balance. Stripe: {refusal}",
@@ -110,7 +110,7 @@ class CurrencyError(RefusedError):
         )
 
 
-class NoPortalError(RefusedError):
+class NoPortalError(StripeRefusedError):
     """The billing portal has no configuration at Stripe.
 
     Source: https://docs.stripe.com/customer-management/activate-no-code-customer-portal.
@@ -118,7 +118,7 @@ class NoPortalError(RefusedError):
 
     status = HTTPStatus.NOT_IMPLEMENTED
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: StripeRefusal) -> None:
         super().__init__(
             "the billing portal has no configuration at Stripe; save Settings > Billing > Customer portal in"
             " the Dashboard, for test mode and live mode separately:"
@@ -127,7 +127,7 @@ class NoPortalError(RefusedError):
         )
 
 
-class EndedError(RefusedError):
+class EndedError(StripeRefusedError):
     """The subscription has ended, and can only be bought anew.
 
     Source: https://docs.stripe.com/billing/subscriptions/cancel#reactivating-canceled-subscriptions.
@@ -135,11 +135,11 @@ class EndedError(RefusedError):
 
     status = HTTPStatus.CONFLICT
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: StripeRefusal) -> None:
         super().__init__(f"the subscription has ended; buy a new one. Stripe: {refusal}", refusal)
 
 
-NAMED: tuple[tuple[str, Callable[[Refusal], RefusedError]], ...] = (
+NAMED: tuple[tuple[str, Callable[[StripeRefusal], StripeRefusedError]], ...] = (
     ("price specified is inactive", ArchivedPriceError),
     ("its product is not active", ArchivedPriceError),
     ("managed by the subscription schedule", ScheduledError),
@@ -153,12 +153,14 @@ NAMED: tuple[tuple[str, Callable[[Refusal], RefusedError]], ...] = (
 """Words of Stripe's messages by which refusals are known, and the error of each."""
 
 
-def refused(status: int | None, body: object, request_id: object, sent: Mapping[str, Any]) -> RefusedError:
+def refused(
+    status: int | None, body: object, request_id: object, sent: Mapping[str, Any]
+) -> StripeRefusedError:
     """Return the error that answers a refusal with this body; `sent` holds the request's parameters."""
     cause = body.get("error") if isinstance(body, Mapping) else None
     given = cause if isinstance(cause, Mapping) else {"message": NOT_STRIPES}
     message = str(given.get("message") or NO_MESSAGE)
-    refusal = Refusal(
+    refusal = StripeRefusal(
         status=status,
         type=masking.word(given.get("type"), sent),
         code=masking.word(given.get("code"), sent),

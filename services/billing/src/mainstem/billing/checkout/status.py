@@ -1,4 +1,4 @@
-"""Stages of Checkout sessions and of the payments of their invoices; pure."""
+"""Checkout status: derived from a session, its subscription, its invoice and its payment intents. Pure."""
 
 from collections.abc import Collection, Mapping
 from enum import StrEnum
@@ -7,52 +7,52 @@ from typing import Any
 from mainstem.billing.policies.statuses import OVER
 
 
-class Stage(StrEnum):
-    """How far a Checkout session came."""
+class CheckoutStatus(StrEnum):
+    """Progress of a checkout; `pending` and `failed` are complete sessions that are not paid."""
 
     OPEN = "open"
     EXPIRED = "expired"
     PENDING = "pending"
-    """It is complete, and its payment is under way."""
+    """The session is complete, and its payment is processing."""
     FAILED = "failed"
-    """It is complete, and its payment came to nothing."""
+    """The session is complete, and its payment failed."""
     DONE = "done"
 
 
 IN_VAIN = frozenset({"canceled", "requires_payment_method"})
-"""Statuses of a payment intent with which nothing is under way: after a failure it waits for another method.
+"""Statuses of a payment intent whose payment is not processing: after a failure it waits for another method.
 
 https://docs.stripe.com/payments/paymentintents/lifecycle
 """
 
 
 UNDER_WAY = "processing"
-"""Status of a payment intent whose payment has begun and not ended, as a bank debit for days."""
+"""Status of a payment intent whose payment has begun and not ended; a bank debit keeps it for days."""
 
 
-def stage(session: Mapping[str, Any], intents: Collection[str] = ()) -> Stage:
-    """Return how far a session came, as Stripe shows it with its subscription and invoice inside.
+def checkout_status(session: Mapping[str, Any], intents: Collection[str] = ()) -> CheckoutStatus:
+    """Return the status of a checkout by its session, which has its subscription and invoice inside.
 
-    A bank debit leaves session, subscription and invoice as they are, whether it is under way or has failed;
-    only the payment intents tell, whose statuses `intents` has. https://docs.stripe.com/checkout/fulfillment,
+    A bank debit changes neither session nor subscription nor invoice, whether it is processing or has failed.
+    Only the payment intents differ; `intents` has their statuses. https://docs.stripe.com/checkout/fulfillment,
     https://docs.stripe.com/billing/subscriptions/overview#subscription-statuses
     """
     if session["status"] != "complete":
-        return Stage(session["status"])
+        return CheckoutStatus(session["status"])
     subscription, invoice = _status(session, "subscription"), _status(session, "invoice")
     if session.get("payment_status") != "unpaid":
-        return Stage.PENDING if subscription == "incomplete" else Stage.DONE
+        return CheckoutStatus.PENDING if subscription == "incomplete" else CheckoutStatus.DONE
     if not is_unsettled(session):
-        return Stage.DONE
+        return CheckoutStatus.DONE
     if subscription in OVER:
-        # Its end stops no debit that is under way, which pays the invoice as long as that is not void.
-        return Stage.PENDING if UNDER_WAY in intents and invoice != "void" else Stage.FAILED
+        # A processing debit goes on after the subscription's end, and pays the invoice unless it is void.
+        return CheckoutStatus.PENDING if UNDER_WAY in intents and invoice != "void" else CheckoutStatus.FAILED
     in_vain = invoice == "void" or (len(intents) > 0 and IN_VAIN.issuperset(intents))
-    return Stage.FAILED if in_vain else Stage.PENDING
+    return CheckoutStatus.FAILED if in_vain else CheckoutStatus.PENDING
 
 
 def intent_status(payment: Mapping[str, Any]) -> str:
-    """Return the status of an invoice payment's intent; one without an intent has only its own."""
+    """Return the status of an invoice payment's intent, or the payment's own if it has no intent."""
     intent = payment["payment"].get("payment_intent")
     if payment["status"] == "canceled" or not isinstance(intent, Mapping):
         return str(payment["status"])
@@ -60,9 +60,9 @@ def intent_status(payment: Mapping[str, Any]) -> str:
 
 
 def is_unpaid(invoice: Mapping[str, Any]) -> bool:
-    """Return whether an invoice, as Stripe shows it with its payments inside, waits for a payment to be made.
+    """Return whether an invoice, with its payments inside, is unpaid and no payment is processing.
 
-    While a bank debit is under way, which takes days, the invoice is open and counts as attempted.
+    While a bank debit is processing, which takes days, the invoice is open and counts as attempted.
     Source: https://docs.stripe.com/payments/paymentintents/lifecycle
     """
     is_open = invoice["status"] in {"open", "uncollectible"} and invoice["amount_remaining"] > 0
@@ -70,7 +70,7 @@ def is_unpaid(invoice: Mapping[str, Any]) -> bool:
 
 
 def is_unsettled(session: Mapping[str, Any]) -> bool:
-    """Return whether only its payment intents tell what becomes of a session."""
+    """Return whether the status of a checkout depends on its payment intents."""
     if session["status"] != "complete" or session.get("payment_status") != "unpaid":
         return False
     subscription, invoice = _status(session, "subscription"), _status(session, "invoice")

@@ -1,4 +1,4 @@
-"""What billing changes at Stripe itself: written down, done once a key, and then hinted at."""
+"""Runner of operations: each is stored, executed once a key, and followed by a hint in the same commit."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import structlog
 
 from mainstem.billing.accounts.storage import PROVIDER_ACCOUNT
 from mainstem.billing.operations import storage as queue
-from mainstem.billing.operations.storage import Operation, Wish
+from mainstem.billing.operations.storage import Operation, OperationRequest
 from mainstem.billing.policies.cancellations import has_ended, is_newer, undoing
 from mainstem.billing.stripe.client import PROVIDER, Object, OutcomeUnknownError, Stripe, is_forgotten
 from mainstem.common.clock import Clock
@@ -36,8 +36,8 @@ settled = metrics.meter().create_counter(
 )
 
 
-class Operations:
-    """Does things at Stripe, for a caller who waits and for the worker."""
+class OperationRunner:
+    """Runs operations for a caller who waits, and repeats them for the worker."""
 
     def __init__(
         self,
@@ -55,41 +55,41 @@ class Operations:
         self._wake_ingest = wake_ingest
 
     async def perform(self, account: UUID, kind: str, subscription: str, seconds: float) -> list[Written]:
-        """Do something to a subscription, once; return the hints that tell of it.
+        """Change a subscription once; return the hints that were written.
 
         Raises:
-            RefusedError: Stripe will not.
-            UnavailableError: whether it was done is unknown; the worker goes on with it.
+            StripeRefusedError: Stripe refused a request.
+            UnavailableError: the outcome is unknown; the worker continues.
         """
-        wish = Wish(account, kind, "subscription", subscription, spans.traceparent())
+        request = OperationRequest(account, kind, "subscription", subscription, spans.traceparent())
         try:
             async with asyncio.timeout(seconds):
-                return await self._perform(wish)
+                return await self._perform(request)
         except TimeoutError:
             raise UnavailableError("it is still being done", headers={"Retry-After": "2"}) from None
 
     async def work(self) -> int:
-        """Claim operations whose outcome is unknown, and find it out; return how many."""
+        """Lease due operations, repeat each, and return their number."""
         lease = Lease(self._owner, LEASE_SECONDS)
         async with self._database.transaction() as connection:
             claimed = await queue.claim_due(connection, lease, self._clock.now(), LIMIT)
-        await asyncio.gather(*(self._repeat(one, lease) for one in claimed))
+        await asyncio.gather(*(self._repeat(operation, lease) for operation in claimed))
         return len(claimed)
 
-    async def _perform(self, wish: Wish) -> list[Written]:
+    async def _perform(self, request: OperationRequest) -> list[Written]:
         while True:
             lease = Lease(self._owner, LEASE_SECONDS)
             async with self._database.transaction() as connection:
-                operation, is_ours = await queue.claim(connection, wish, lease, self._clock.now())
+                operation, is_ours = await queue.claim(connection, request, lease, self._clock.now())
             if is_ours:
                 return await self._act(operation, lease)
             if await self._is_done(operation):
                 return []
 
     async def _is_done(self, operation: Operation) -> bool:
-        """Wait for another caller's operation; return whether it did what is wished here too.
+        """Wait for another caller's operation; return whether it undid this caller's cancellation too.
 
-        Its read-back may have come before the cancellation that is to be undone here.
+        Its read-back may have come before that cancellation.
         """
         while operation.status == "wanted":
             await asyncio.sleep(POLL_SECONDS)
@@ -100,34 +100,34 @@ class Operations:
             and undoing(await self._stripe.get_subscription(operation.object_id)) is None
         )
 
-    async def _repeat(self, one: Operation, lease: Lease) -> None:
-        with spans.span("operate", parent=one.traceparent, operation=str(one.id)):
+    async def _repeat(self, operation: Operation, lease: Lease) -> None:
+        with spans.span("operate", parent=operation.traceparent, operation=str(operation.id)):
             try:
-                if is_forgotten(one.wanted_at, self._clock.now()):
-                    await self._end(one, lease, error=TOO_OLD, seen=None)
+                if is_forgotten(operation.wanted_at, self._clock.now()):
+                    await self._end(operation, lease, error=TOO_OLD, subscription=None)
                 else:
-                    await self._act(one, lease, is_repeated=True)
-            except Exception as error:  # noqa: BLE001 -- whatever it is, it is in no other operation's way
-                log.warning("operation.failed", operation=str(one.id), error=type(error).__name__)
+                    await self._act(operation, lease, is_repeated=True)
+            except Exception as error:  # noqa: BLE001 -- it must not stop the other operations
+                log.warning("operation.failed", operation=str(operation.id), error=type(error).__name__)
 
-    async def _act(self, one: Operation, lease: Lease, *, is_repeated: bool = False) -> list[Written]:
-        seen = None
+    async def _act(self, operation: Operation, lease: Lease, *, is_repeated: bool = False) -> list[Written]:
+        subscription = None
         try:
-            seen = await self._stripe.get_subscription(one.object_id)
-            if is_repeated and _is_overtaken(one, seen):
+            subscription = await self._stripe.get_subscription(operation.object_id)
+            if is_repeated and _is_overtaken(operation, subscription):
                 raise ConflictError(OVERTAKEN)
-            await self._undo(one, seen)
+            await self._undo(operation, subscription)
         except OutcomeUnknownError as error:
             async with self._database.transaction() as connection:
                 now = self._clock.now()
-                await queue.release(connection, lease, one, error.reason, now, new_key=error.is_kept)
+                await queue.release(connection, lease, operation, error.reason, now, new_key=error.is_kept)
             raise
         except MainstemError as error:
-            await self._end(one, lease, error=error.detail, seen=seen)
+            await self._end(operation, lease, error=error.detail, subscription=subscription)
             raise
-        return await self._end(one, lease, error=None, seen=seen)
+        return await self._end(operation, lease, error=None, subscription=subscription)
 
-    async def _undo(self, one: Operation, first: Object) -> None:
+    async def _undo(self, operation: Operation, first: Object) -> None:
         """Take each signal of a cancellation back and read the subscription again until none is left.
 
         Raises:
@@ -146,36 +146,38 @@ class Operations:
             if not tried.isdisjoint(changes):
                 raise BadGatewayError(STILL_SET)
             tried.update(changes)
-            await self._stripe.update_subscription(one.object_id, changes, one.key(*changes))
-            subscription = await self._stripe.get_subscription(one.object_id)
+            await self._stripe.update_subscription(operation.object_id, changes, operation.key(*changes))
+            subscription = await self._stripe.get_subscription(operation.object_id)
 
     async def _check_schedule(self, subscription: Object) -> None:
-        """Look whether a schedule ends the subscription, which shows no signal of it itself."""
+        """Refuse a subscription that a schedule ends; the subscription itself has no signal of that."""
         if (schedule := subscription.get("schedule")) is None:
             return
         if (await self._stripe.get_schedule(schedule))["end_behavior"] == "cancel":
             raise ConflictError(SCHEDULED)
 
     async def _end(
-        self, one: Operation, lease: Lease, *, error: str | None, seen: Object | None
+        self, operation: Operation, lease: Lease, *, error: str | None, subscription: Object | None
     ) -> list[Written]:
         """Settle an operation; in the same commit a hint says that the subscription may have changed."""
-        told = []
-        if seen is not None:
-            livemode = bool(seen["livemode"])
-            told.append(Hint(PROVIDER, PROVIDER_ACCOUNT, one.object_type, one.object_id, livemode))
+        due_hints = []
+        if subscription is not None:
+            livemode = bool(subscription["livemode"])
+            due_hints.append(
+                Hint(PROVIDER, PROVIDER_ACCOUNT, operation.object_type, operation.object_id, livemode)
+            )
         async with self._database.transaction() as connection:
             now = self._clock.now()
-            await queue.end(connection, lease, one, error=error, now=now)
-            written = await hints.write(connection, told, now)
-        settled.add(1, {"kind": one.kind, "outcome": "done" if error is None else "failed"})
+            await queue.end(connection, lease, operation, error=error, now=now)
+            written = await hints.write(connection, due_hints, now)
+        settled.add(1, {"kind": operation.kind, "outcome": "done" if error is None else "failed"})
         if written:
             self._wake_ingest()
         return written
 
 
-def _is_overtaken(one: Operation, subscription: Object) -> bool:
-    """Return whether a cancellation is newer than the wish to stay, which does not cover it."""
+def _is_overtaken(operation: Operation, subscription: Object) -> bool:
+    """Return whether a cancellation is newer than the request to take one back."""
     return undoing(subscription) is not None and (
-        (subscription["canceled_at"] or 0) > one.wanted_at.timestamp()
+        (subscription["canceled_at"] or 0) > operation.wanted_at.timestamp()
     )
