@@ -1,17 +1,26 @@
 """Billing's fixtures."""
 
 from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import asyncpg
 import httpx
 import pytest
-from billing_world import TABLES, BillingWorld, open_billing_world, register, url_of
+from billing_world import LOOKUP_KEY, PUBLIC, TABLES, BillingWorld, open_billing_world, register, url_of
 from clicking import Browser
+from in_process import in_process
 from ingest_bench import empty, open_ingest
 from operating import SIGNALS, cancel
 from servers import Database, databases
+from serving import serving
+from stripe_shop import API_KEY
+from sync_world import Gateway
 
+from mainstem.billing.app import build
 from mainstem.billing.assembly import StripeServices
+from mainstem.billing.settings import Settings
 from mainstem.sandbox.servers.postgres import Postgres
 
 
@@ -46,6 +55,44 @@ async def client(world: BillingWorld) -> httpx.AsyncClient:
     """One process of billing, called as the gateway calls it, and a price to buy at."""
     await world.price()
     return await world.serve()
+
+
+@dataclass(frozen=True)
+class SharedProcess:
+    """One process of billing for many tests, called without the wire."""
+
+    client: httpx.AsyncClient
+    gateway: Gateway
+    owner: asyncpg.Connection
+
+
+@pytest.fixture(scope="session")
+async def shared_process(shared_database: Database) -> AsyncIterator[SharedProcess]:
+    """Billing with a price and without Stripe, for rules that are decided before Stripe is called."""
+    gateway = Gateway()
+    async with serving(gateway.app) as keys:
+        values: dict[str, Any] = {
+            "profile": "sandbox",
+            "database_url": shared_database.urls["billing"],
+            "identity_jwks_url": f"{keys}/.well-known/jwks.json",
+            "stripe_api_key": API_KEY,
+            "stripe_api_base": "http://127.0.0.1:9",
+            "stripe_price_id": LOOKUP_KEY,
+            "public_url": PUBLIC,
+        }
+        owner = await asyncpg.connect(shared_database.url)
+        async with in_process(build(Settings(**values))) as client:
+            yield SharedProcess(client, gateway, owner)
+        await owner.close()
+
+
+@pytest.fixture
+async def direct(shared_process: SharedProcess) -> httpx.AsyncClient:
+    """A client of the shared process, which has no account yet."""
+    await shared_process.owner.execute("; ".join(f"DELETE FROM {table}" for table in reversed(TABLES)))
+    identity = shared_process.gateway.identity("billing")
+    shared_process.client.headers["Authorization"] = f"Bearer {identity}"
+    return shared_process.client
 
 
 @pytest.fixture

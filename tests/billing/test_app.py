@@ -20,8 +20,8 @@ def settings_for(url: str) -> Settings:
 
 
 @pytest.fixture
-async def client(database: Database) -> AsyncIterator[httpx.AsyncClient]:
-    app = build(settings_for(database.urls["billing"]))
+async def client(shared_database: Database) -> AsyncIterator[httpx.AsyncClient]:
+    app = build(settings_for(shared_database.urls["billing"]))
     async with serving(app) as address, httpx.AsyncClient(base_url=address) as client:
         yield client
 

@@ -2,7 +2,7 @@
 
 import httpx
 import pytest
-from billing_world import BillingWorld, register
+from billing_world import register
 
 from mainstem.billing.app import ENDPOINTS
 from mainstem.billing.settings import RETURN_PATH
@@ -23,15 +23,15 @@ async def test_a_payer_is_registered_once_however_often(client: httpx.AsyncClien
     assert (await client.get(path)).json() == second.json()
 
 
-async def test_an_address_as_owner_is_compared_in_lower_case(client: httpx.AsyncClient) -> None:
-    first = await register(client, "email", "Ada@Example.com")
-    second = await register(client, "email", "ada@example.com")
+async def test_an_address_as_owner_is_compared_in_lower_case(direct: httpx.AsyncClient) -> None:
+    first = await register(direct, "email", "Ada@Example.com")
+    second = await register(direct, "email", "ada@example.com")
     assert first["id"] == second["id"]
     assert first["owner"] == {"kind": "email", "value": "ada@example.com"}
 
 
-async def test_who_was_not_registered_is_not_found(client: httpx.AsyncClient) -> None:
-    answer = await client.get("/billing/accounts/fxa_id/nobody")
+async def test_who_was_not_registered_is_not_found(direct: httpx.AsyncClient) -> None:
+    answer = await direct.get("/billing/accounts/fxa_id/nobody")
     assert (answer.status_code, answer.json()["detail"]) == (404, "user not found")
 
 
@@ -47,16 +47,15 @@ async def test_who_was_not_registered_is_not_found(client: httpx.AsyncClient) ->
         ("fxa_id/%00", b'{"email": "a@example.com"}'),
     ],
 )
-async def test_what_is_no_payer_is_refused(client: httpx.AsyncClient, path: str, body: bytes) -> None:
-    answer = await client.put(f"/billing/accounts/{path}", content=body)
+async def test_what_is_no_payer_is_refused(direct: httpx.AsyncClient, path: str, body: bytes) -> None:
+    answer = await direct.put(f"/billing/accounts/{path}", content=body)
     assert answer.status_code == 422
 
 
-async def test_every_route_but_the_return_page_demands_an_identity(world: BillingWorld) -> None:
-    client = await world.serve()
-    client.headers.pop("Authorization")
+async def test_every_route_but_the_return_page_demands_an_identity(direct: httpx.AsyncClient) -> None:
+    direct.headers.pop("Authorization")
     for endpoint in ENDPOINTS:
         path = endpoint.path.format(kind="fxa_id", value="a")
-        answer = await client.request(endpoint.method, path)
+        answer = await direct.request(endpoint.method, path)
         assert (answer.status_code == 401) is (path != RETURN_PATH), path
     assert len(ENDPOINTS) == 6

@@ -53,26 +53,26 @@ def places(answer: httpx.Response) -> list[tuple[str, ...]]:
 
 
 @pytest.mark.parametrize("kind", sorted(owner.KINDS))
-async def test_value_must_fit_its_kind_at_every_door(client: httpx.AsyncClient, kind: str) -> None:
+async def test_value_must_fit_its_kind_at_every_door(direct: httpx.AsyncClient, kind: str) -> None:
     for value in texts(kind, fit=False):
-        for place, answer in (await answers(client, kind, value)).items():
+        for place, answer in (await answers(direct, kind, value)).items():
             assert answer.status_code == 422, (value, place)
             assert places(answer) == [place]
     for value in texts(kind, fit=True):
-        for place, answer in (await answers(client, kind, value)).items():
+        for place, answer in (await answers(direct, kind, value)).items():
             assert (answer.status_code, answer.json()["detail"]) == (404, "user not found"), (value, place)
 
 
 @pytest.mark.parametrize("kind", ["bogus", "user", "mail", "x" * 64])
 async def test_owner_of_another_kind_is_refused_with_those_there_are(
-    client: httpx.AsyncClient, kind: str
+    direct: httpx.AsyncClient, kind: str
 ) -> None:
-    for place, answer in (await answers(client, kind, "person-1")).items():
+    for place, answer in (await answers(direct, kind, "person-1")).items():
         assert answer.status_code == 422
         (where,) = places(answer)
         assert where == tuple(part.replace("value", "kind") for part in place)
         assert all(known in answer.json()["detail"] for known in owner.KINDS)
-    put = await client.put(path_of(kind, "person-1"), json={"email": "ada@example.com"})
+    put = await direct.put(path_of(kind, "person-1"), json={"email": "ada@example.com"})
     assert (put.status_code, places(put)) == (422, [("path", "kind")])
 
 
@@ -93,33 +93,33 @@ async def test_kind_of_the_owner_link_is_a_kind_as_well(world: BillingWorld) -> 
     ],
 )
 async def test_spellings_of_one_owner_are_one_account(
-    client: httpx.AsyncClient, kind: str, spellings: tuple[str, str]
+    direct: httpx.AsyncClient, kind: str, spellings: tuple[str, str]
 ) -> None:
     body = {"email": "ada@example.com"}
-    ids = {(await client.put(path_of(kind, value), json=body)).json()["id"] for value in spellings}
+    ids = {(await direct.put(path_of(kind, value), json=body)).json()["id"] for value in spellings}
     assert len(ids) == 1
 
 
 @pytest.mark.parametrize("text", NO_NUMBERS)
-async def test_github_user_has_one_spelling_in_a_query(client: httpx.AsyncClient, text: str) -> None:
-    answer = await client.get(LISTING, params={"github_user_id": text})
+async def test_github_user_has_one_spelling_in_a_query(direct: httpx.AsyncClient, text: str) -> None:
+    answer = await direct.get(LISTING, params={"github_user_id": text})
     assert (answer.status_code, places(answer)) == (422, [("query", "github_user_id")])
 
 
 @pytest.mark.parametrize(
     "text", ["NaN", "1e400", "1.0", "7e0", "-7", "0", '"7"', "true", "[7]", "9223372036854775808"]
 )
-async def test_github_user_is_an_integer_in_a_body(client: httpx.AsyncClient, text: str) -> None:
-    await register(client, value="7")
+async def test_github_user_is_an_integer_in_a_body(direct: httpx.AsyncClient, text: str) -> None:
+    await register(direct, value="7")
     for path, more in ((LISTING, ""), (MANAGE, ', "intent": "cancel"')):
-        answer = await client.post(path, content=f'{{"github_user_id": {text}{more}}}')
+        answer = await direct.post(path, content=f'{{"github_user_id": {text}{more}}}')
         assert answer.status_code in (400, 422)
 
 
-async def test_one_github_user_is_one_owner_however_named(client: httpx.AsyncClient) -> None:
-    await register(client, value="7")
+async def test_one_github_user_is_one_owner_however_named(direct: httpx.AsyncClient) -> None:
+    await register(direct, value="7")
     for query in ({"github_user_id": "7"}, {"owner_kind": "github_user_id", "owner_value": "7"}):
-        assert (await client.get(LISTING, params=query)).json() == {"subscriptions": []}
+        assert (await direct.get(LISTING, params=query)).json() == {"subscriptions": []}
 
 
 @pytest.mark.parametrize(
@@ -134,33 +134,33 @@ async def test_one_github_user_is_one_owner_however_named(client: httpx.AsyncCli
     ],
 )
 async def test_what_is_no_account_is_refused(
-    client: httpx.AsyncClient, body: Row, place: tuple[str, ...]
+    direct: httpx.AsyncClient, body: Row, place: tuple[str, ...]
 ) -> None:
-    answer = await client.put(path_of("fxa_id", "a"), json=body)
+    answer = await direct.put(path_of("fxa_id", "a"), json=body)
     assert (answer.status_code, places(answer)) == (422, [place])
 
 
 async def test_unknown_member_of_an_owner_is_refused_and_one_of_zeds_bodies_ignored(
-    client: httpx.AsyncClient,
+    direct: httpx.AsyncClient,
 ) -> None:
     named = {"kind": "fxa_id", "value": "a"}
-    odd = await client.post(LISTING, json={"owner": {**named, "id": 1}})
+    odd = await direct.post(LISTING, json={"owner": {**named, "id": 1}})
     assert (odd.status_code, places(odd)) == (422, [("body", "owner", "id")])
-    ignored = await client.post(LISTING, json={"owner": named, "id": 1})
+    ignored = await direct.post(LISTING, json={"owner": named, "id": 1})
     assert ignored.status_code == 404
 
 
 @settings(BOUNDED, max_examples=40)
 @given(kind=st.sampled_from(sorted(owner.KINDS)), value=ANY_JSON, email=ANY_JSON, login=ANY_JSON)
 async def test_any_value_of_an_account_is_refused_or_read_back(
-    client: httpx.AsyncClient, kind: str, value: Any, email: Any, login: Any
+    direct: httpx.AsyncClient, kind: str, value: Any, email: Any, login: Any
 ) -> None:
-    answer = await client.post(
+    answer = await direct.post(
         LISTING, content=json.dumps({"owner": {"kind": kind, "value": value}, "price": login})
     )
     assert answer.status_code in (400, 404, 422)
     for body in ({"email": email}, {"email": "ada@example.com", "login": login}):
-        answer = await client.put(path_of("fxa_id", "person-1"), content=json.dumps(body))
+        answer = await direct.put(path_of("fxa_id", "person-1"), content=json.dumps(body))
         assert answer.status_code in (200, 201, 400, 422)
         if answer.is_success:
             assert answer.json().items() >= body.items()

@@ -158,8 +158,8 @@ async def test_who_owes_money_is_told_so(
     assert status_and_detail(await buy(client)) == (402, "user has overdue invoices")
 
 
-async def test_nobody_is_sold_to_who_was_not_registered(client: httpx.AsyncClient) -> None:
-    assert status_and_detail(await buy(client)) == (404, "user not found")
+async def test_nobody_is_sold_to_who_was_not_registered(direct: httpx.AsyncClient) -> None:
+    assert status_and_detail(await buy(direct)) == (404, "user not found")
 
 
 @pytest.mark.parametrize(
@@ -195,9 +195,9 @@ async def test_a_price_that_is_made_later_is_found_then(world: BillingWorld) -> 
         b'{"github_user_id": 12345, "price": "price_of_somebody"}',
     ],
 )
-async def test_what_cannot_be_meant_is_refused(client: httpx.AsyncClient, body: bytes) -> None:
-    await register(client)
-    answer = await client.post("/billing/subscriptions", content=body)
+async def test_what_cannot_be_meant_is_refused(direct: httpx.AsyncClient, body: bytes) -> None:
+    await register(direct)
+    answer = await direct.post("/billing/subscriptions", content=body)
     assert answer.status_code == 422
     assert answer.json()["errors"][0]["loc"][0] == "body"
 

@@ -123,10 +123,8 @@ async def test_a_card_is_changed_and_the_way_back_is_the_callers(
         f"{PUBLIC}/a b",
     ],
 )
-async def test_nobody_is_sent_to_an_origin_that_is_not_ours(
-    client: httpx.AsyncClient, subscription: str, target: str
-) -> None:
-    answer = await manage(client, "manage", redirect_to=target)
+async def test_nobody_is_sent_to_an_origin_that_is_not_ours(direct: httpx.AsyncClient, target: str) -> None:
+    answer = await manage(direct, "manage", redirect_to=target)
     assert (answer.status_code, answer.json()["errors"][0]["loc"]) == (422, ["body", "redirect_to"])
 
 
@@ -180,8 +178,8 @@ async def test_who_never_bought_has_nothing_to_manage(world: BillingWorld, clien
 @pytest.mark.parametrize(
     "body", [{}, {"intent": "upgrade"}, {"intent": "cancel", "subscription_id": 7}, {"intent": None}]
 )
-async def test_what_cannot_be_meant_is_refused(client: httpx.AsyncClient, body: dict[str, Any]) -> None:
-    answer = await client.post("/billing/subscriptions/manage", json={"github_user_id": 12345, **body})
+async def test_what_cannot_be_meant_is_refused(direct: httpx.AsyncClient, body: dict[str, Any]) -> None:
+    answer = await direct.post("/billing/subscriptions/manage", json={"github_user_id": 12345, **body})
     assert answer.status_code == 422
 
 
@@ -195,13 +193,13 @@ async def test_what_cannot_be_meant_is_refused(client: httpx.AsyncClient, body: 
         {"github_user_id": 1, "owner_kind": "fxa_id", "owner_value": "a"},
     ],
 )
-async def test_a_list_is_of_one_person(client: httpx.AsyncClient, query: dict[str, Any]) -> None:
-    assert (await client.get("/billing/subscriptions", params=query)).status_code == 422
+async def test_a_list_is_of_one_person(direct: httpx.AsyncClient, query: dict[str, Any]) -> None:
+    assert (await direct.get("/billing/subscriptions", params=query)).status_code == 422
 
 
-async def test_a_list_may_be_asked_for_by_any_owner(client: httpx.AsyncClient) -> None:
-    await register(client, "fxa_id", "person-1")
-    assert await listed(client, owner_kind="fxa_id", owner_value="person-1") == []
+async def test_a_list_may_be_asked_for_by_any_owner(direct: httpx.AsyncClient) -> None:
+    await register(direct, "fxa_id", "person-1")
+    assert await listed(direct, owner_kind="fxa_id", owner_value="person-1") == []
 
 
 async def test_a_customer_that_was_deleted_at_stripe_has_nothing_to_manage(
