@@ -1,7 +1,7 @@
 """Commands: `mainstem gateway`, its server and the tools of its operators.
 
 Owns the command line of the gateway.
-Writes `gateway.*` through the storage of the rooms `clients` and `keys`, one transaction a command.
+Writes no table itself; each command is one transaction over the storage of the rooms `clients` and `keys`.
 Imported by no other room: the entry point `mainstem.commands` loads it.
 """
 
