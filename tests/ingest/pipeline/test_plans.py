@@ -23,6 +23,10 @@ STATEMENTS = {
     "entries": (products.ENTRIES, ("stripe", KINDS, VALUES)),
     "owners of a walk": (walk.OWNERS, ("fxa_id", "fxa-1", ASKED)),
     "stored": (products.STORED, ("stripe", KINDS, VALUES)),
+    "owners": (
+        owners.write_statement("description"),
+        ("stripe", ACCOUNTS, NAMED, VALUES, [None, "fxa_id"] * (ASKED // 2), VALUES),
+    ),
     "customers": (owners.FIND, ("stripe", ACCOUNTS, NAMED, ACCOUNTS, SUBSCRIPTIONS, ACCOUNTS, ITEMS)),
 }
 

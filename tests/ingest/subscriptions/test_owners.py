@@ -5,10 +5,12 @@ import stripe_events as events
 from bare_objects import push
 from ingest_bench import Ingest
 from pydantic import SecretStr
+from statements import RecordedStatements
 from stripe_events import START
 
 from mainstem.common.owner import Link, rule
 from mainstem.ingest.settings import Settings
+from mainstem.ingest.subscriptions import owners, products
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,29 @@ async def test_an_item_that_moves_to_another_subscription_changes_both_owners(
         await ingest.take(events.event("customer.subscription.updated", both, at=events.START + 1))
     assert await ingest.segments() == {("fxa-2", "prod_1"): "active", ("fxa-2", "prod_2"): "active"}
     assert set(await ingest.announced()) == {"fxa_id:fxa-1", "fxa_id:fxa-2"}
+
+
+async def test_commit_reads_customers_before_and_under_the_locks_and_writes_owners_by_one_statement(
+    ingest: Ingest,
+) -> None:
+    await ingest.take(
+        events.event("customer.created", events.customer("cus_1")),
+        events.event("customer.created", events.customer("cus_2", owner=None)),
+        events.event("customer.subscription.created", events.subscription()),
+    )
+    await ingest.record(
+        events.event("customer.updated", events.customer("cus_1", owner=None), at=START + 1),
+        events.event("customer.updated", events.customer("cus_2", owner="fxa-2"), at=START + 1),
+        events.event("customer.subscription.updated", events.subscription(), at=START + 1),
+    )
+    database = RecordedStatements(ingest.pool)
+    await ingest.pipeline(database=database).work()
+    concerned = [text for text in database.texts if "subscription.owner" in text or text == owners.HOLDERS]
+    assert concerned == [
+        owners.HOLDERS,
+        owners.FIND,
+        owners.write_statement("description"),
+        products.ENTRIES,
+    ]
+    rows = await ingest.rows("SELECT customer, value FROM subscription.owner")
+    assert rows == [{"customer": "cus_2", "value": "fxa-2"}]

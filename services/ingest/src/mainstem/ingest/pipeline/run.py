@@ -20,7 +20,8 @@ from mainstem.common.telemetry import metrics, spans
 from mainstem.ingest.inbox import claims
 from mainstem.ingest.inbox.claims import Event, Failure
 from mainstem.ingest.inbox.turns import Queue
-from mainstem.ingest.pipeline.commit import Commit, MovedError, Written
+from mainstem.ingest.pipeline.commit import Commit, Written
+from mainstem.ingest.pipeline.locks import MovedError
 from mainstem.ingest.pipeline.reading import Reading, explain
 from mainstem.ingest.subscriptions.storage import RulesUnusableError
 

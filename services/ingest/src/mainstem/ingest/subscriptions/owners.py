@@ -5,7 +5,7 @@ Several customers may have one link; which of them count is the active rule set'
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cache
 from typing import Any, NamedTuple
 
 from mainstem.common.database.pool import Connection
@@ -38,10 +38,10 @@ WITH given AS (
   {_HELD.format("$4", "$5", "$6", "$7")}
 )
 SELECT given.account, given.customer, given.subscription,
-  mirror.created, mirror.description, mirror.email, mirror.metadata, owner.kind, owner.value
+  mirror.description, mirror.email, mirror.metadata, owner.kind, owner.value
 FROM given
 LEFT JOIN LATERAL (
-  SELECT created, description, email, metadata FROM stripe.customer
+  SELECT description, email, metadata FROM stripe.customer
   WHERE account = given.account AND id = given.customer OFFSET 0
 ) AS mirror ON true
 LEFT JOIN LATERAL (
@@ -52,18 +52,43 @@ LEFT JOIN LATERAL (
 """`OFFSET 0` holds the planner to look up each row by its whole key: before the first ANALYZE it takes
 `account` alone for selective."""
 
-UPSERT = """
+FIELD_TYPES = {"description": "varchar", "email": "varchar", "metadata": "jsonb"}
+"""Columns of `stripe.customer` of which one names the owner, with their types."""
+
+
+@cache
+def write_statement(field: str) -> str:
+    """Return the statement that writes owners, by the column that names them.
+
+    A customer comes with each text that its column may hold now, and the owner that the text names. The
+    statement itself looks up which of these texts the mirror holds: the greatest version won.
+    A row is deleted by its `ctid`, which holds the planner to the whole key; the customer's lock keeps it.
+    """
+    return f"""
+WITH possible AS (
+  SELECT * FROM unnest($2::varchar[], $3::varchar[], $4::{FIELD_TYPES[field]}[], $5::varchar[], $6::varchar[])
+    AS possible (account, customer, text, kind, value)
+), named AS (
+  SELECT DISTINCT account, customer, kind, value, created FROM possible
+  LEFT JOIN LATERAL (
+    SELECT {field} AS text, created FROM stripe.customer
+    WHERE account = possible.account AND id = possible.customer OFFSET 0
+  ) AS mirror ON true
+  WHERE mirror.text IS NOT DISTINCT FROM possible.text
+), unnamed AS (
+  DELETE FROM subscription.owner WHERE ctid = ANY(ARRAY(
+    SELECT old.ctid FROM named CROSS JOIN LATERAL (
+      SELECT ctid FROM subscription.owner
+      WHERE provider = $1 AND account = named.account AND customer = named.customer OFFSET 0
+    ) AS old WHERE named.kind IS NULL
+  ))
+)
 INSERT INTO subscription.owner AS old (provider, account, customer, kind, value, created)
-SELECT $1, * FROM unnest($2::varchar[], $3::varchar[], $4::varchar[], $5::varchar[], $6::timestamptz[])
+SELECT $1, account, customer, kind, value, created FROM named WHERE kind IS NOT NULL
 ON CONFLICT (provider, account, customer) DO UPDATE
 SET kind = excluded.kind, value = excluded.value, created = excluded.created
 WHERE (old.kind, old.value, old.created) IS DISTINCT FROM (excluded.kind, excluded.value, excluded.created)
-"""
-
-DELETE = """
-DELETE FROM subscription.owner AS old USING unnest($2::varchar[], $3::varchar[]) AS gone (account, customer)
-WHERE old.provider = $1 AND old.account = gone.account AND old.customer = gone.customer
-"""
+"""  # noqa: S608 -- made of the columns above alone
 
 
 class CustomerKey(NamedTuple):
@@ -74,15 +99,16 @@ class CustomerKey(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Customer:
-    """A customer that a batch concerns, as the database has it: its owner by the mirror and as last derived.
+class CustomerOwner:
+    """Owner of one customer that a batch concerns: by the mirror, and as last derived.
 
-    `subscription` says through which stored subscription it was found, None for one that was named.
+    `text` is what the mirror's column holds that names the owner. `subscription` is the stored subscription
+    through which the customer was found, None for a customer that a change names.
     """
 
     key: CustomerKey
     subscription: str | None
-    created: datetime | None
+    text: str | None
     link: Link | None
     former_link: Link | None
 
@@ -121,35 +147,38 @@ class Owners:
         customers: Iterable[CustomerKey],
         subscriptions: Sequence[tuple[str, str]],
         items: Sequence[tuple[str, str]],
-    ) -> list[Customer]:
-        """Return these customers, and those of stored subscriptions or items, by (account, id)."""
+    ) -> list[CustomerOwner]:
+        """Return the owners of these customers, and of the holders of stored subscriptions or items."""
         named, found = _columns(customers), _columns(subscriptions)
         if not named[0] and not found[0]:
             return []
         rows = await connection.fetch(FIND, self._provider, *named, *found, *_columns(items))
-        return [self._customer(dict(row)) for row in rows]
+        return [self._owner(dict(row)) for row in rows]
 
-    async def write(self, connection: Connection, customers: Iterable[CustomerKey]) -> None:
+    async def write(
+        self,
+        connection: Connection,
+        customers: Iterable[CustomerOwner],
+        copies: Iterable[tuple[CustomerKey, Mapping[str, Any]]],
+    ) -> None:
         """Write down the owners of these customers as the mirror now names them.
 
-        The caller holds the customers' locks and those of all links involved.
+        `copies` are the columns of the copies that the mirror was given of them since they were found. The
+        caller holds the customers' locks and those of all links involved.
         """
-        named = list(customers)
-        if not named:
-            return
-        found = {one.key: one for one in await self.find(connection, named, (), ())}
-        linked = [(*one.key, *one.link, one.created) for one in found.values() if one.link is not None]
-        unlinked = [one.key for one in found.values() if one.link is None]
-        if linked:
-            await connection.execute(UPSERT, self._provider, *map(list, zip(*linked, strict=True)))
-        if unlinked:
-            await connection.execute(DELETE, self._provider, *_columns(unlinked))
+        possible = {(*one.key, one.text, *(one.link or (None, None))) for one in customers}
+        for key, values in copies:
+            link = self.named(key.account, values) or (None, None)
+            possible.add((*key, values[self._rule.field], *link))
+        if possible:
+            columns = map(list, zip(*possible, strict=True))
+            await connection.execute(write_statement(self._rule.field), self._provider, *columns)
 
-    def _customer(self, row: Mapping[str, Any]) -> Customer:
-        former = None if row["kind"] is None else Link(row["kind"], row["value"])
+    def _owner(self, row: Mapping[str, Any]) -> CustomerOwner:
         key = CustomerKey(row["account"], row["customer"])
-        link = self.named(key.account, row)
-        return Customer(key, row["subscription"], row["created"], link, former)
+        former = None if row["kind"] is None else Link(row["kind"], row["value"])
+        text, link = row[self._rule.field], self.named(key.account, row)
+        return CustomerOwner(key, row["subscription"], text, link, former)
 
 
 def _columns(keys: Iterable[tuple[str, str]]) -> tuple[list[str], list[str]]:
