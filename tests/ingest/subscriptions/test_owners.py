@@ -159,3 +159,17 @@ async def test_commit_reads_customers_before_and_under_the_locks_and_writes_owne
     ]
     rows = await ingest.rows("SELECT customer, value FROM subscription.owner")
     assert rows == [{"customer": "cus_2", "value": "fxa-2"}]
+
+
+async def test_changed_owner_setting_moves_a_customer_with_the_next_event_of_its_subscription(
+    ingest: Ingest,
+) -> None:
+    await ingest.take(
+        events.event("customer.created", events.customer("cus_1")),
+        events.event("customer.subscription.created", events.subscription()),
+    )
+    await ingest.record(events.event("customer.subscription.updated", events.subscription(), at=START + 1))
+    await ingest.pipeline(link="customer.email:email").work()
+    assert await ingest.segments() == {("cus_1@example.com", "prod_1"): "active"}
+    (owner,) = await ingest.rows("SELECT kind, value FROM subscription.owner")
+    assert owner == {"kind": "email", "value": "cus_1@example.com"}

@@ -1,8 +1,8 @@
 """Commit of a batch, stops 4 to 6: mirror, derive, announce, and the events are done."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import Lease
@@ -63,12 +63,10 @@ class Commit:
 
         Of all other customers the mirror names the same owner as before, since their locks are held.
         """
-        copies = [
-            (CustomerKey(one.account, one.snapshot.id), one.snapshot.values)
-            for one in changes
-            if one.snapshot.table == "customer"
-        ]
-        changed = {key for key, _ in copies}
-        relinked = [one for one in customers if one.key in changed or one.link != one.former_link]
-        whole = [(key, values) for key, values in copies if values is not None]
-        await self._owners.write(connection, relinked, whole)
+        copies: dict[CustomerKey, list[Mapping[str, Any]]] = {}
+        for one in changes:
+            if one.snapshot.table == "customer":
+                of_customer = copies.setdefault(CustomerKey(one.account, one.snapshot.id), [])
+                of_customer += [] if one.snapshot.values is None else [one.snapshot.values]
+        relinked = [one for one in customers if one.key in copies or one.link != one.former_link]
+        await self._owners.write(connection, relinked, copies)

@@ -55,6 +55,9 @@ LEFT JOIN LATERAL (
 FIELD_TYPES = {"description": "varchar", "email": "varchar", "metadata": "jsonb"}
 """Columns of `stripe.customer` of which one names the owner, with their types."""
 
+NOBODY = (None, None)
+"""Kind and value of no owner."""
+
 
 @cache
 def write_statement(field: str) -> str:
@@ -158,18 +161,19 @@ class Owners:
     async def write(
         self,
         connection: Connection,
-        customers: Iterable[CustomerOwner],
-        copies: Iterable[tuple[CustomerKey, Mapping[str, Any]]],
+        customers: Sequence[CustomerOwner],
+        copies: Mapping[CustomerKey, Iterable[Mapping[str, Any]]],
     ) -> None:
         """Write down the owners of these customers as the mirror now names them.
 
         `copies` are the columns of the copies that the mirror was given of them since they were found. The
         caller holds the customers' locks and those of all links involved.
         """
-        possible = {(*one.key, one.text, *(one.link or (None, None))) for one in customers}
-        for key, values in copies:
-            link = self.named(key.account, values) or (None, None)
-            possible.add((*key, values[self._rule.field], *link))
+        possible = {(*one.key, one.text, *(one.link or NOBODY)) for one in customers} | {
+            (*one.key, values[self._rule.field], *(self.named(one.key.account, values) or NOBODY))
+            for one in customers
+            for values in copies.get(one.key, ())
+        }
         if possible:
             columns = map(list, zip(*possible, strict=True))
             await connection.execute(write_statement(self._rule.field), self._provider, *columns)
