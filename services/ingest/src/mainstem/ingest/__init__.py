@@ -1,1 +1,6 @@
-"""What the providers say."""
+"""What the providers say: signed events in, mirror and product subscriptions out.
+
+Owns the facts of the providers, stops 1 to 6 of the flow: receive, record, fetch, mirror, derive, announce.
+Writes the schemas `inbox`, `stripe` and `subscription`, and `outbox.entry`.
+Imported by no other distribution; `app` and `worker` put its rooms together.
+"""
