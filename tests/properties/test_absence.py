@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.ingest.accounts.storage import Account, accept, agree
+from mainstem.ingest.accounts.storage import ProviderAccount, accept, agree
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
@@ -73,7 +73,7 @@ async def _begin(ingest: Ingest, stripe: FetchWorld, *, is_known: bool) -> list[
     stripe.world.faults.clear()
     await stripe.world.stand_in.reset()
     async with ingest.pool.transaction() as connection:
-        await agree(connection, "stripe", [Account("default", (), "sk_test_1")])
+        await agree(connection, "stripe", [ProviderAccount("default", (), "sk_test_1")])
     first = await stripe.shop.subscription()
     await stripe.shop.subscription(customer=str(first.customer))
     objects = [(kind, given) for kind, held in stripe.truth().items() if kind in OBJECTS for given in held]

@@ -19,7 +19,7 @@ from mainstem.common.database.pool import Transactions, open_pool
 from mainstem.common.queue.inbox import insert
 from mainstem.common.queue.lease import Lease
 from mainstem.ingest.inbox.claims import claim
-from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.inbox.scheduling import Queue
 from mainstem.ingest.pipeline.fetches import FetchSource
 from mainstem.ingest.providers.protocol import Reader
 

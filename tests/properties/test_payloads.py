@@ -15,7 +15,7 @@ from properties import BOUNDED
 
 from mainstem.common.queue.lease import Lease
 from mainstem.ingest.inbox import claims, replay
-from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.inbox.scheduling import Queue
 from mainstem.ingest.pipeline.payloads import PayloadSource
 
 End = tuple[Mapping[str, Any], Any, Any]

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
 from properties import BOUNDED
 
-from mainstem.ingest.accounts.storage import Account
+from mainstem.ingest.accounts.storage import ProviderAccount
 from mainstem.ingest.pipeline.fetches import FetchSource
 from mainstem.ingest.pipeline.payloads import PayloadSource
 from mainstem.ingest.pipeline.run import Pipeline, Source
 
-LIVE = Account("default", ("whsec",), None, "acct_platform", livemode=True)
-TEST = Account("sandbox", ("whsec",), None, "acct_sandbox", livemode=False)
+LIVE = ProviderAccount("default", ("whsec",), None, "acct_platform", livemode=True)
+TEST = ProviderAccount("sandbox", ("whsec",), None, "acct_sandbox", livemode=False)
 ENDPOINTS = {"default": LIVE, "sandbox": TEST}
 OWNERS = (None, "acct_platform", "acct_sandbox", "acct_live_1", "acct_live_2", "acct_test_1")
 """What an event names; a connected account is received by the one endpoint of its side's platform."""
@@ -93,7 +93,9 @@ class Stripe:
 async def prepare(ingest: Ingest, deliveries: Sequence[Delivery], *, key: str | None) -> None:
     await empty(ingest)
     for account in ENDPOINTS.values():
-        await ingest.agree(Account(account.name, ("whsec",), key, account.provider_id, account.livemode))
+        await ingest.agree(
+            ProviderAccount(account.name, ("whsec",), key, account.provider_id, account.livemode)
+        )
     await asyncio.gather(
         *(ingest.record(one.body(), account=one.receiver, configured=sorted(ENDPOINTS)) for one in deliveries)
     )

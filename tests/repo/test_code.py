@@ -22,7 +22,7 @@ MAY_ASK_POSTGRES_THE_TIME = {
     "services/billing/src/mainstem/billing/operations/storage.py": "leases of operations",
     "services/billing/src/mainstem/billing/checkout/storage.py": "leases of reservations",
     "services/ingest/src/mainstem/ingest/pipeline/fetches.py": "`as_of`, read just before a fetch",
-    "services/ingest/src/mainstem/ingest/inbox/turns.py": "leases of events, which are passed over",
+    "services/ingest/src/mainstem/ingest/inbox/scheduling.py": "leases of events, which are passed over",
     "services/ingest/src/mainstem/ingest/inbox/claims.py": "leases of events",
     "services/sync/src/mainstem/sync/delivery/storage.py": "leases of deliveries",
     "services/sync/src/mainstem/sync/delivery/slots.py": "leases of slots",

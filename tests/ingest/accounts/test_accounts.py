@@ -8,18 +8,18 @@ from ingest_bench import Ingest
 
 from mainstem.common.errors import BadRequestError, NotFoundError
 from mainstem.common.settings import SettingsError
-from mainstem.ingest.accounts.storage import Account, Mode, accept, agree, stripe_accounts
+from mainstem.ingest.accounts.storage import Mode, ProviderAccount, accept, agree, stripe_accounts
 from mainstem.ingest.settings import Settings
 
-PAYLOAD = Account("default", ("whsec_1",), None)
-FETCH = Account("default", ("whsec_1",), "sk_test_1")
+PAYLOAD = ProviderAccount("default", ("whsec_1",), None)
+FETCH = ProviderAccount("default", ("whsec_1",), "sk_test_1")
 
 
 def settings(**values: Any) -> Settings:
     return Settings(**{"database_url": "postgresql://localhost/x", **values})
 
 
-async def epochs(ingest: Ingest, *accounts: Account) -> dict[str, int]:
+async def epochs(ingest: Ingest, *accounts: ProviderAccount) -> dict[str, int]:
     async with ingest.pool.transaction() as connection:
         return dict(await agree(connection, "stripe", accounts))
 
@@ -79,7 +79,7 @@ def test_further_accounts_come_from_a_file(tmp_path: Path) -> None:
     )
     accounts = stripe_accounts(settings(stripe_accounts_file=file))
     assert set(accounts) == {"default", "eu", "us"}
-    assert accounts["eu"] == Account("eu", ("whsec_1", "whsec_2"), None)
+    assert accounts["eu"] == ProviderAccount("eu", ("whsec_1", "whsec_2"), None)
     assert accounts["us"].mode is Mode.FETCH
 
 
@@ -124,7 +124,7 @@ def test_side_of_an_account_is_its_keys_or_else_the_files(tmp_path: Path) -> Non
     accounts = stripe_accounts(
         settings(stripe_accounts_file=file, stripe_account_id="acct_3", stripe_livemode=True)
     )
-    assert {name: (one.side, one.provider_id) for name, one in accounts.items()} == {
+    assert {name: (one.effective_livemode, one.provider_id) for name, one in accounts.items()} == {
         "default": (True, "acct_3"),
         "acct_1": (False, "acct_1"),
         "key": (True, "acct_2"),
@@ -148,6 +148,6 @@ def test_a_key_never_goes_out_in_clear() -> None:
 
 
 def test_secrets_do_not_show() -> None:
-    account = Account("default", ("whsec_1",), "sk_test_1")
+    account = ProviderAccount("default", ("whsec_1",), "sk_test_1")
     assert "whsec" not in repr(account)
     assert "sk_test" not in repr(account)

@@ -8,7 +8,7 @@ import stripe_events as events
 from ingest_bench import Ingest
 from tenants import DEFAULT, about, accounts_of_events, known, work_off
 
-from mainstem.ingest.accounts.storage import Account
+from mainstem.ingest.accounts.storage import ProviderAccount
 
 
 async def test_many_doors_add_a_connected_account_once(ingest: Ingest) -> None:
@@ -41,15 +41,15 @@ async def test_account_that_is_learned_later_gets_the_events_from_then_on(ingest
 async def test_connected_account_that_is_configured_becomes_its_own(ingest: Ingest) -> None:
     await ingest.agree(DEFAULT)
     await ingest.record(about(account="acct_named"))
-    await ingest.agree(DEFAULT, Account("acct_named", ("whsec",), None))
+    await ingest.agree(DEFAULT, ProviderAccount("acct_named", ("whsec",), None))
     assert (await known(ingest, "acct_named"))["parent"] is None
     await work_off(ingest)
     assert set((await ingest.statuses()).values()) == {"done"}
 
 
 async def test_of_two_accounts_with_one_id_the_one_of_the_events_side_gets_it(ingest: Ingest) -> None:
-    live = Account("live", ("whsec",), None, "acct_1", livemode=True)
-    test = Account("test", ("whsec",), None, "acct_1", livemode=False)
+    live = ProviderAccount("live", ("whsec",), None, "acct_1", livemode=True)
+    test = ProviderAccount("test", ("whsec",), None, "acct_1", livemode=False)
     await ingest.agree(DEFAULT, live, test)
     names = ("default", "live", "test")
     await ingest.record(about(account="acct_1", livemode=False), configured=names)
@@ -75,8 +75,8 @@ async def test_customers_of_connected_accounts_name_owners_only_where_that_is_al
 
 
 async def test_connected_account_follows_its_parents_mode_and_epoch(ingest: Ingest) -> None:
-    fetching = Account("default", ("whsec",), "sk_test_1")
-    await ingest.agree(DEFAULT, Account("other", ("whsec",), None))
+    fetching = ProviderAccount("default", ("whsec",), "sk_test_1")
+    await ingest.agree(DEFAULT, ProviderAccount("other", ("whsec",), None))
     await ingest.record(about(account="acct_1"))
     await ingest.record(about("cus_2", account="acct_2"), account="other")
     await ingest.agree(fetching)
@@ -96,7 +96,7 @@ async def test_connected_account_follows_its_parents_mode_and_epoch(ingest: Inge
 
 async def test_account_that_is_added_during_a_change_of_mode_has_the_new_mode(ingest: Ingest) -> None:
     await ingest.agree(DEFAULT)
-    fetching = Account("default", ("whsec",), "sk_test_1")
+    fetching = ProviderAccount("default", ("whsec",), "sk_test_1")
     async with ingest.owner.transaction() as holder:
         await holder.execute("SELECT FROM inbox.account WHERE account = 'default' FOR UPDATE")
         changing = asyncio.create_task(ingest.agree(fetching))
@@ -117,7 +117,7 @@ async def waiting(ingest: Ingest) -> list[dict[str, Any]]:
 async def test_account_with_a_problem_is_left_alone_and_others_go_on(
     ingest: Ingest, stopped: str, claims: int
 ) -> None:
-    await ingest.agree(DEFAULT, Account("other", ("whsec",), None))
+    await ingest.agree(DEFAULT, ProviderAccount("other", ("whsec",), None))
     await ingest.record(about("cus_own"), about("cus_connected", account="acct_1"))
     await ingest.record(about("cus_other"), account="other")
     async with ingest.pool.transaction() as connection:

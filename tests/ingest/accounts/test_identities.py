@@ -21,7 +21,7 @@ from stripe_shop import API_KEY
 
 from mainstem.common.clock import SystemClock
 from mainstem.ingest.accounts.identities import Identities
-from mainstem.ingest.accounts.storage import Account, accept, agree
+from mainstem.ingest.accounts.storage import ProviderAccount, accept, agree
 from mainstem.ingest.settings import Settings
 from mainstem.ingest.worker import build
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
@@ -66,7 +66,7 @@ async def until(ingest: Ingest, query: str) -> None:
 async def known(ingest: Ingest, account: str, provider_id: str) -> None:
     """Have an account's id be recorded."""
     async with ingest.pool.transaction() as connection:
-        await agree(connection, "stripe", [Account(account, (), API_KEY)])
+        await agree(connection, "stripe", [ProviderAccount(account, (), API_KEY)])
         await accept(connection, "stripe", account, provider_id)
 
 
@@ -158,7 +158,7 @@ async def test_check_that_hangs_returns_at_once(ingest: Ingest, stripe: FetchWor
 
 async def test_check_that_failed_is_made_again(ingest: Ingest, stripe: FetchWorld) -> None:
     async with ingest.pool.transaction() as connection:
-        await agree(connection, "stripe", [Account("default", (), API_KEY)])
+        await agree(connection, "stripe", [ProviderAccount("default", (), API_KEY)])
     stripe.world.faults.add(answer(ASKED, 503, "", remaining=1))
     identities = Identities("stripe", stripe.readers, ingest.pool, retry_seconds=0.1)
     async with asyncio.timeout(30):

@@ -13,10 +13,10 @@ from servers import Database
 
 from mainstem.common.queue.inbox import insert
 from mainstem.common.queue.lease import IN_ORDER, Lease
-from mainstem.ingest.accounts import identities, tenants
-from mainstem.ingest.inbox import claims, turns
-from mainstem.ingest.inbox.claims import Event
-from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.accounts import connected, identities
+from mainstem.ingest.inbox import claims, scheduling
+from mainstem.ingest.inbox.claims import ClaimedEvent
+from mainstem.ingest.inbox.scheduling import Queue
 
 ASKED = 50
 BACKLOG = 2_000
@@ -96,7 +96,9 @@ async def test_a_claim_looks_at_what_it_takes_and_not_at_the_backlog(
     await forget_statistics(database)
     if not is_old:
         await record(ingest)
-    sql, values = (claims.CLAIM, claiming(ingest)) if statement == "claim" else (turns.WALK, walking(ingest))
+    sql, values = (
+        (claims.CLAIM, claiming(ingest)) if statement == "claim" else (scheduling.WALK, walking(ingest))
+    )
     assert await look_at(ingest, statement, sql, *values, is_old=is_old) < MOST
 
 
@@ -104,13 +106,13 @@ async def test_a_claim_looks_at_no_retries_that_are_not_due(ingest: Ingest) -> N
     await fill(ingest, "a", failures=1, hours=1)
     await fill(ingest, "b", number=1)
     assert await look_at(ingest, "claim", claims.CLAIM, *claiming(ingest, "a0,b0")) < MOST
-    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
+    assert await look_at(ingest, "walk", scheduling.WALK, *walking(ingest)) < MOST
 
 
 async def test_of_thousands_of_accounts_only_those_with_open_events_are_looked_at(ingest: Ingest) -> None:
     await fill(ingest, "idle", accounts=BACKLOG, status="done")
     await fill(ingest, "busy", accounts=3)
-    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
+    assert await look_at(ingest, "walk", scheduling.WALK, *walking(ingest)) < MOST
 
 
 async def connect(ingest: Ingest, number: int, name: str) -> None:
@@ -130,9 +132,9 @@ async def test_of_thousands_of_connected_accounts_a_claim_reads_those_with_open_
 ) -> None:
     await connect(ingest, BACKLOG, "acct_")
     await fill(ingest, "acct_", accounts=3)
-    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < MOST
+    assert await look_at(ingest, "walk", scheduling.WALK, *walking(ingest)) < MOST
     sides = ("'stripe'", "'{acct_1,acct_2}'")
-    assert await look_at(ingest, "sides", tenants.SIDES, *sides) < MOST
+    assert await look_at(ingest, "sides", connected.FIND_LIVEMODES, *sides) < MOST
 
 
 async def test_of_thousands_of_accounts_only_the_stopped_ones_are_read(ingest: Ingest) -> None:
@@ -156,13 +158,13 @@ async def test_connected_accounts_take_turns_as_soon_as_they_are_known(ingest: I
 
 async def test_one_statement_looks_at_a_bounded_number_of_accounts(ingest: Ingest) -> None:
     await fill(ingest, "waits", accounts=BACKLOG, failures=1, hours=1)
-    assert await look_at(ingest, "walk", turns.WALK, *walking(ingest)) < 16 * turns.WALK_STEPS
+    assert await look_at(ingest, "walk", scheduling.WALK, *walking(ingest)) < 16 * scheduling.WALK_STEPS
 
 
 async def claim(ingest: Ingest, queue: Queue, limit: int) -> Mapping[str, int]:
     """Claim once; return how many events of each account."""
     async with ingest.pool.transaction() as connection:
-        found: list[Event] = await claims.claim(
+        found: list[ClaimedEvent] = await claims.claim(
             connection, Lease("worker", 60), queue, ingest.clock.now(), limit
         )
     counts: dict[str, int] = {}

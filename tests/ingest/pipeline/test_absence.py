@@ -21,7 +21,7 @@ from fetch_world import FetchWorld, mirrored, open_fetch_world
 from ingest_bench import Ingest
 from structlog.testing import capture_logs
 
-from mainstem.ingest.accounts.storage import Account, accept, agree, list_accounts
+from mainstem.ingest.accounts.storage import ProviderAccount, accept, agree, list_accounts
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
 from mainstem.sandbox.stripe.state.account import ACCOUNT_ID
 
@@ -42,7 +42,7 @@ async def stripe(tmp_path: Path) -> Any:
 @pytest.fixture(autouse=True)
 async def _agreed(ingest: Ingest) -> None:
     async with ingest.pool.transaction() as connection:
-        await agree(connection, "stripe", [Account("default", (), "sk_test_1")])
+        await agree(connection, "stripe", [ProviderAccount("default", (), "sk_test_1")])
 
 
 def hint(kind: str, object_id: str, **more: Any) -> bytes:

@@ -9,7 +9,7 @@ from stripe_events import START
 
 from mainstem.common.queue.lease import Lease
 from mainstem.ingest.inbox import claims
-from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.inbox.scheduling import Queue
 
 COMMIT = 2
 """A pipeline's transactions: the claim, then the commit of stops 4 to 6."""
@@ -116,7 +116,7 @@ async def test_a_claim_that_outlived_its_lease_writes_nothing(ingest: Ingest) ->
     slow = asyncio.create_task(ingest.pipeline(database=held, lease_seconds=0.05).work())
     await held.reached.wait()
     other = Lease("worker-2", 60)
-    events_of_other: list[claims.Event] = []
+    events_of_other: list[claims.ClaimedEvent] = []
     async with asyncio.timeout(10):
         while not events_of_other:
             async with ingest.pool.transaction() as connection:

@@ -13,7 +13,7 @@ from fetch_world import FetchWorld, open_fetch_world
 from ingest_bench import Ingest
 from stripe_shop import API_KEY, Shop
 
-from mainstem.ingest.accounts.storage import Account
+from mainstem.ingest.accounts.storage import ProviderAccount
 from mainstem.ingest.pipeline.fetches import FetchSource
 from mainstem.ingest.providers.protocol import FetchError
 from mainstem.sandbox.stripe.delivery.events import rendered
@@ -21,7 +21,7 @@ from mainstem.sandbox.stripe.delivery.events import rendered
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-PLATFORM = Account("default", ("whsec",), API_KEY)
+PLATFORM = ProviderAccount("default", ("whsec",), API_KEY)
 
 
 @pytest.fixture

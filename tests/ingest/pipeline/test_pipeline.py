@@ -11,7 +11,7 @@ from ingest_bench import Ingest
 from stripe_events import START
 
 from mainstem.ingest.inbox import replay
-from mainstem.ingest.inbox.claims import Event, Failure
+from mainstem.ingest.inbox.claims import ClaimedEvent, Failure
 from mainstem.ingest.pipeline.payloads import PayloadSource
 from mainstem.ingest.pipeline.reading import Reading
 
@@ -28,7 +28,7 @@ class Watched(PayloadSource):
         super().__init__("stripe", {"default": 0})
         self.batches: list[list[str]] = []
 
-    async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
+    async def read(self, events: Sequence[ClaimedEvent]) -> tuple[list[Reading], list[Failure]]:
         self.batches.append([event.event_id for event in events])
         return await super().read(events)
 

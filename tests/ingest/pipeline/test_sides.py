@@ -14,15 +14,15 @@ from ingest_bench import Ingest
 
 from mainstem.common.queue import hints
 from mainstem.common.queue.hints import Hint
-from mainstem.ingest.accounts.storage import Account
+from mainstem.ingest.accounts.storage import ProviderAccount
 from mainstem.ingest.inbox import replay
 
 # The SDK hands httpx its form in a way that httpx deprecates; only the shop posts any.
 pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")
 
-UNKNOWN = Account("default", ("whsec",), None)
-LIVE = Account("default", ("whsec",), None, livemode=True)
-TEST_KEY = Account("default", ("whsec",), "sk_test_1")
+UNKNOWN = ProviderAccount("default", ("whsec",), None)
+LIVE = ProviderAccount("default", ("whsec",), None, livemode=True)
+TEST_KEY = ProviderAccount("default", ("whsec",), "sk_test_1")
 
 
 @pytest.fixture
@@ -146,7 +146,7 @@ async def test_hint_of_the_other_side_is_refused(ingest: Ingest) -> None:
 async def test_dead_letter_is_replayed_after_the_account_was_corrected(ingest: Ingest) -> None:
     await ingest.agree(LIVE)
     await ingest.take(about("cus_test", live=False))
-    await ingest.agree(Account("default", ("whsec",), None, livemode=False))
+    await ingest.agree(ProviderAccount("default", ("whsec",), None, livemode=False))
     (row,) = await ingest.rows("SELECT id FROM inbox.event")
     async with ingest.pool.transaction() as connection:
         assert await replay.replay(connection, [row["id"]], ingest.clock.now()) == [row["id"]]

@@ -4,18 +4,18 @@ from typing import Any
 import pytest
 from entries import CANCELED, CREATED, ENDED, PAUSED, START, entry, payer
 
-from mainstem.ingest.subscriptions.derive import Entry, Product, derive
+from mainstem.ingest.subscriptions.derive import DerivedProduct, Entry, derive
 from mainstem.ingest.subscriptions.language import RuleSet
 from mainstem.ingest.subscriptions.sets import CTMS, MAINSTEM
 
 BOTH = pytest.mark.parametrize("rules", [CTMS, MAINSTEM], ids=lambda rules: rules.name)
 
 
-def derived(rules: RuleSet, *entries: Entry) -> list[Product]:
+def derived(rules: RuleSet, *entries: Entry) -> list[DerivedProduct]:
     return derive(rules, [payer(*entries)])
 
 
-def seen(products: list[Product]) -> list[tuple[str, datetime, int]]:
+def seen(products: list[DerivedProduct]) -> list[tuple[str, datetime, int]]:
     return [(product.segment, product.changed, product.sub_count) for product in products]
 
 

@@ -13,7 +13,7 @@ from stripe_events import START
 from mainstem.common.errors import ConflictError
 from mainstem.common.queue.lease import Lease
 from mainstem.ingest.inbox import claims
-from mainstem.ingest.inbox.turns import SUSPICIOUS_CLAIMS, Queue
+from mainstem.ingest.inbox.scheduling import SUSPICIOUS_CLAIMS, Queue
 from mainstem.ingest.settings import Settings
 from mainstem.ingest.subscriptions.language import RuleSet, decode, encode
 from mainstem.ingest.subscriptions.sets import CTMS, MAINSTEM, SETS

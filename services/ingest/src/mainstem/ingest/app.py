@@ -1,4 +1,4 @@
-"""Ingest's HTTP process, put together: the door. It imports no ORM."""
+"""HTTP process of ingest: endpoints, recorder and health checks; it imports no ORM."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
 from mainstem.ingest.accounts.storage import introduce, stripe_accounts
 from mainstem.ingest.doors import objects, webhooks
-from mainstem.ingest.doors.webhooks import State
+from mainstem.ingest.doors.webhooks import DoorState
 from mainstem.ingest.inbox.record import open_recorder
 from mainstem.ingest.providers.stripe.reader import PROVIDER
 from mainstem.ingest.settings import Settings
@@ -31,7 +31,7 @@ def build(settings: Settings) -> Starlette:
 
 
 @asynccontextmanager
-async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[State]:
+async def lifespan(_app: Starlette, settings: Settings) -> AsyncIterator[DoorState]:
     """Open what the endpoints need, and close it at the end."""
     redis_url = settings.redis_url.get_secret_value() if settings.redis_url else None
     accounts = stripe_accounts(settings)

@@ -1,4 +1,4 @@
-"""Ingest's worker, put together: it claims events and works them off, beside its health and metrics."""
+"""Worker process of ingest: drain loops over claimed events, beside health and metrics."""
 
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -15,7 +15,7 @@ from mainstem.common.owner import rule
 from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
 from mainstem.common.queue.waker import open_waker
 from mainstem.common.telemetry import setup as telemetry
-from mainstem.ingest.accounts.storage import Account, Mode, agree, stripe_accounts
+from mainstem.ingest.accounts.storage import Mode, ProviderAccount, agree, stripe_accounts
 from mainstem.ingest.inbox.backlog import Backlog
 from mainstem.ingest.pipeline.commit import Commit
 from mainstem.ingest.pipeline.fetches import FetchSource, batch_size
@@ -142,5 +142,5 @@ async def _open_sources(pool: Pool, settings: Settings) -> AsyncIterator[dict[st
         yield sources
 
 
-def _names(accounts: Sequence[Account], mode: Mode) -> list[str]:
+def _names(accounts: Sequence[ProviderAccount], mode: Mode) -> list[str]:
     return [account.name for account in accounts if account.mode is mode]

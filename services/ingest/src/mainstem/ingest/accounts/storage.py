@@ -1,4 +1,4 @@
-"""The providers' accounts that ingest knows, and by which mode and epoch their facts become the mirror."""
+"""Accounts at the providers, as configured and as stored: mode, epoch, id and livemode of each."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -48,7 +48,7 @@ class Mode(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class ProviderAccount:
     """One configured account at a provider; an API key makes it fetch.
 
     `provider_id` and `livemode` are what the settings say, None where they do not.
@@ -66,29 +66,29 @@ class Account:
         return Mode.PAYLOAD if self.api_key is None else Mode.FETCH
 
     @property
-    def side(self) -> bool | None:
+    def effective_livemode(self) -> bool | None:
         """The side that the settings give the account: its key's, else its `livemode`, else None."""
         livemode = None if self.api_key is None else key_livemode(self.api_key)
         return self.livemode if livemode is None else livemode
 
 
-def stripe_accounts(settings: Settings) -> dict[str, Account]:
+def stripe_accounts(settings: Settings) -> dict[str, ProviderAccount]:
     """Return every account at Stripe by its name.
 
     Raises:
         SettingsError: the accounts file will not do.
     """
     key = settings.stripe_api_key.get_secret_value() if settings.stripe_api_key else ""
-    default = Account(
+    default = ProviderAccount(
         DEFAULT_ACCOUNT, settings.secrets(), key or None, settings.stripe_account_id, settings.stripe_livemode
     )
     further = (_account(name, given) for name, given in settings.further_accounts().items())
     return {account.name: account for account in (default, *further)}
 
 
-def _account(name: str, given: Mapping[str, Any]) -> Account:
+def _account(name: str, given: Mapping[str, Any]) -> ProviderAccount:
     own_id = name if ACCOUNT_ID.fullmatch(name) else None
-    return Account(
+    return ProviderAccount(
         name,
         tuple(given["webhook_secrets"]),
         given.get("api_key") or None,
@@ -97,7 +97,7 @@ def _account(name: str, given: Mapping[str, Any]) -> Account:
     )
 
 
-async def introduce(connection: Connection, provider: str, accounts: Iterable[Account]) -> None:
+async def introduce(connection: Connection, provider: str, accounts: Iterable[ProviderAccount]) -> None:
     """Write down each configured account, its id at the provider and its side. Safe to repeat.
 
     What the settings say wins over what was learned; what they do not say stays. The mode of a known account
@@ -105,13 +105,15 @@ async def introduce(connection: Connection, provider: str, accounts: Iterable[Ac
     """
     for account in sorted(accounts, key=lambda one: one.name):
         before = await connection.fetchval(SIDE, provider, account.name)
-        values = (provider, account.name, str(account.mode), account.provider_id, account.side)
+        values = (provider, account.name, str(account.mode), account.provider_id, account.effective_livemode)
         await connection.execute(INTRODUCE, *values)
-        if None not in (before, account.side) and before is not account.side:
-            log.warning("account.side_changed", account=account.name, livemode=account.side)
+        if None not in (before, account.effective_livemode) and before is not account.effective_livemode:
+            log.warning("account.side_changed", account=account.name, livemode=account.effective_livemode)
 
 
-async def agree(connection: Connection, provider: str, accounts: Iterable[Account]) -> Mapping[str, int]:
+async def agree(
+    connection: Connection, provider: str, accounts: Iterable[ProviderAccount]
+) -> Mapping[str, int]:
     """Write down each account and its mode, and return its epoch, by name. Safe to repeat.
 
     A change of mode raises the epoch once, however many workers start: the first one

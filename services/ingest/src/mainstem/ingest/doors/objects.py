@@ -1,4 +1,4 @@
-"""The door for objects without an event around them: CTMS's `/stripe` (stops 1 and 2)."""
+"""Endpoint for objects without an event around them: CTMS's `/stripe` (stops 1 and 2)."""
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -9,7 +9,7 @@ from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.queue.inbox import NewEvent
 from mainstem.common.telemetry import spans
 from mainstem.ingest.inbox.record import Recorder
-from mainstem.ingest.providers.stripe.bare_objects import Bare, read_bare
+from mainstem.ingest.providers.stripe.bare_objects import BareObject, read_bare
 from mainstem.ingest.providers.stripe.reader import PROVIDER
 from mainstem.ingest.settings import DEFAULT_ACCOUNT
 
@@ -32,7 +32,7 @@ async def receive_object(request: Request) -> Response:
     return JSONResponse({"status": "OK"})
 
 
-def _new_event(bare: Bare, body: bytes) -> NewEvent:
+def _new_event(bare: BareObject, body: bytes) -> NewEvent:
     object_type, object_id = bare.root
     return NewEvent(
         provider=PROVIDER,

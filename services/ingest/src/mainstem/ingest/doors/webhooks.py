@@ -1,4 +1,4 @@
-"""Ingest's door: what Stripe signs comes in here (stops 1 and 2)."""
+"""Endpoints for the events that Stripe signs (stops 1 and 2)."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from mainstem.common.http.app import AppState
 from mainstem.common.http.endpoint import Endpoint
 from mainstem.common.queue.inbox import NewEvent
 from mainstem.common.telemetry import metrics, spans
-from mainstem.ingest.accounts.storage import Account
+from mainstem.ingest.accounts.storage import ProviderAccount
 from mainstem.ingest.inbox.record import Recorder
 from mainstem.ingest.providers.protocol import Envelope, SignatureError
 from mainstem.ingest.providers.stripe.events import read_envelope
@@ -27,10 +27,10 @@ dead_lettered = metrics.meter().create_counter(
 )
 
 
-class State(AppState):
-    """What the endpoints are given."""
+class DoorState(AppState):
+    """State of a request at ingest's endpoints."""
 
-    accounts: Mapping[str, Account]
+    accounts: Mapping[str, ProviderAccount]
     recorder: Recorder
 
 
@@ -56,7 +56,7 @@ ENDPOINTS = (RECEIVE, RECEIVE_FOR_ACCOUNT)
 @RECEIVE_FOR_ACCOUNT.handler
 async def receive_stripe(request: Request) -> Response:
     """Accept an event of Stripe's: verify its signature, store it once, answer when it is stored."""
-    accounts: Mapping[str, Account] = request.state["accounts"]
+    accounts: Mapping[str, ProviderAccount] = request.state["accounts"]
     account = accounts.get(request.path_params.get("account", DEFAULT_ACCOUNT))
     if account is None:
         raise NotFoundError("there is no such account")

@@ -7,8 +7,8 @@ from datetime import datetime
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import IN_ORDER, Lease, affected, demand_all, retry_delay
-from mainstem.ingest.accounts import tenants
-from mainstem.ingest.inbox.turns import Queue, Turn, due, find_suspect, find_turns
+from mainstem.ingest.accounts import connected
+from mainstem.ingest.inbox.scheduling import DueAccount, Queue, due, find_due_accounts, find_suspect
 
 _CLAIM = """
 WITH due AS MATERIALIZED (
@@ -48,10 +48,10 @@ WHERE event.id = new.id AND lease_token = $2 AND event.status = 'received'
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class ClaimedEvent:
     """An event that this worker holds a lease on; `id` is the order of recording.
 
-    `parent`, `epoch` and `side` are those of its account: None, 0 and None where they are not known.
+    `parent`, `epoch` and `account_livemode` are its account's: None, 0 and None where they are not known.
     """
 
     id: int
@@ -68,14 +68,14 @@ class Event:
     failures: int
     parent: str | None = None
     epoch: int = 0
-    side: bool | None = None
+    account_livemode: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
     """Reason why an event failed; `is_own`: by its own fault; `is_final`: no retry can help."""
 
-    event: Event
+    event: ClaimedEvent
     reason: str
     is_own: bool
     is_final: bool = False
@@ -89,16 +89,16 @@ async def claim(
     limit: int,
     *,
     room: Callable[[str], int] | None = None,
-) -> list[Event]:
+) -> list[ClaimedEvent]:
     """Take up to `limit` events that are due, as many of each account; return them by order of recording.
 
     Of an account new events go before retries, each by order of recording. `room` says how many events of an
     account may be taken; it is called for accounts that have something due, and those with room get a turn.
     """
     await connection.execute(IN_ORDER)
-    turns = await find_turns(connection, queue, now, limit, room or (lambda _: limit))
-    share = limit // max(1, len(turns))
-    events = await _claim(connection, CLAIM, lease, queue, now, turns=turns, share=share)
+    due_accounts = await find_due_accounts(connection, queue, now, limit, room or (lambda _: limit))
+    share = limit // max(1, len(due_accounts))
+    events = await _claim(connection, CLAIM, lease, queue, now, due_accounts=due_accounts, share=share)
     queue.is_long = share in Counter(event.account for event in events).values()
     return events
 
@@ -110,11 +110,11 @@ async def claim_suspect(
     now: datetime,
     *,
     room: Callable[[str], int] = lambda _: 1,
-) -> list[Event]:
+) -> list[ClaimedEvent]:
     """Take one event whose claims came to nothing again and again: it may be what ends its workers."""
     await connection.execute(IN_ORDER)
-    turns = await find_suspect(connection, queue, now, room)
-    return await _claim(connection, CLAIM_SUSPECT, lease, queue, now, turns=turns, share=1)
+    due_accounts = await find_suspect(connection, queue, now, room)
+    return await _claim(connection, CLAIM_SUSPECT, lease, queue, now, due_accounts=due_accounts, share=1)
 
 
 async def _claim(
@@ -124,26 +124,26 @@ async def _claim(
     queue: Queue,
     now: datetime,
     *,
-    turns: Sequence[Turn],
+    due_accounts: Sequence[DueAccount],
     share: int,
-) -> list[Event]:
-    accounts = {turn.account: turn for turn in turns}
+) -> list[ClaimedEvent]:
+    accounts = {one.account: one for one in due_accounts}
     if not accounts:
         return []
-    rooms = [min(share, turn.room) for turn in accounts.values()]
+    rooms = [min(share, one.room) for one in accounts.values()]
     values = (queue.provider, now, list(accounts), rooms, lease.owner, lease.token, lease.duration)
     rows = await connection.fetch(statement, *values)
-    # Read after the claim: the side is written no later than the first event that shows it.
-    sides = await tenants.find_sides(connection, queue.provider, {row["account"] for row in rows})
+    # Read after the claim: the livemode is written no later than the first event that shows it.
+    livemodes = await connected.find_livemodes(connection, queue.provider, {row["account"] for row in rows})
     found = ((row, accounts[row["account"]]) for row in rows)
     events = (
-        Event(**row, parent=turn.parent, epoch=turn.epoch, side=sides.get(turn.account))
-        for row, turn in found
+        ClaimedEvent(**row, parent=one.parent, epoch=one.epoch, account_livemode=livemodes.get(one.account))
+        for row, one in found
     )
     return sorted(events, key=lambda event: event.id)
 
 
-async def settle(connection: Connection, lease: Lease, events: Sequence[Event], now: datetime) -> None:
+async def settle(connection: Connection, lease: Lease, events: Sequence[ClaimedEvent], now: datetime) -> None:
     """Mark claimed events as done.
 
     Raises:
@@ -153,7 +153,7 @@ async def settle(connection: Connection, lease: Lease, events: Sequence[Event], 
     demand_all(affected(status), len(events))
 
 
-async def give_back(connection: Connection, lease: Lease, events: Sequence[Event]) -> None:
+async def give_back(connection: Connection, lease: Lease, events: Sequence[ClaimedEvent]) -> None:
     """Free those of the claimed events that are still held, as if they had never been claimed."""
     await connection.execute(GIVE_BACK, [event.id for event in events], lease.token)
 

@@ -1,4 +1,4 @@
-"""The history: every distinct version of an object that was seen, once (stop 4)."""
+"""Revisions, the history: every distinct version of an object that was seen, once (stop 4)."""
 
 from collections.abc import Iterable
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""The mirror's tables as data: names, columns and their types, from which its SQL is made (stop 4).
+"""Tables of the mirror as data: names, columns and their types, from which its SQL is made (stop 4).
 
 They repeat `mainstem.common.models.stripe`, which the hot path does not import; a test compares the two.
 """

@@ -6,11 +6,11 @@ from datetime import datetime
 from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
 from mainstem.common.queue.outbox import PRODUCT_SUBSCRIPTION_CHANGED, Announcement, insert
-from mainstem.ingest.inbox.claims import Event
+from mainstem.ingest.inbox.claims import ClaimedEvent
 from mainstem.ingest.pipeline.reading import Reading
 from mainstem.ingest.subscriptions.owners import CustomerKey, CustomerOwner
 
-_Causes = Mapping[CustomerKey, Event]
+_Causes = Mapping[CustomerKey, ClaimedEvent]
 
 
 async def write(
@@ -30,7 +30,7 @@ async def write(
 def _causes(readings: Iterable[Reading], customers: Iterable[CustomerOwner]) -> _Causes:
     """Return the oldest event that concerns each customer, and bears a trace."""
     through = {(one.key.account, one.subscription): one.key for one in customers if one.subscription}
-    causes: dict[CustomerKey, Event] = {}
+    causes: dict[CustomerKey, ClaimedEvent] = {}
     for reading in sorted(readings, key=lambda one: one.event.id):
         event, change = reading.event, reading.change
         if event.traceparent is None:

@@ -1,4 +1,4 @@
-"""Reading events of accounts with an API key: the event is a hint, the fetch is the truth (stop 3)."""
+"""Source of readings for accounts with an API key: the event is a hint, the fetch is the truth (stop 3)."""
 
 import asyncio
 from collections import defaultdict
@@ -14,11 +14,11 @@ from mainstem.common.queue.hints import HINT
 from mainstem.common.telemetry import metrics, spans
 from mainstem.ingest.accounts.identities import Identities
 from mainstem.ingest.accounts.storage import Mode
-from mainstem.ingest.inbox.claims import Event, Failure
-from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.inbox.claims import ClaimedEvent, Failure
+from mainstem.ingest.inbox.scheduling import Queue
+from mainstem.ingest.pipeline.bulkheads import Bulkhead, Bulkheads
+from mainstem.ingest.pipeline.livemode import split_by_livemode
 from mainstem.ingest.pipeline.reading import Reading, explain, fetched_revision, signed_revision
-from mainstem.ingest.pipeline.shares import Share, Shares
-from mainstem.ingest.pipeline.sides import split_by_side
 from mainstem.ingest.providers.protocol import (
     Cause,
     Change,
@@ -57,7 +57,7 @@ _Object = tuple[str, str, str]
 class _Hint:
     """What points at an object: since when it must hold, and the revision that the event is, if it is one."""
 
-    event: Event
+    event: ClaimedEvent
     valid_from: datetime
     revisions: tuple[Revision, ...] = ()
 
@@ -98,36 +98,36 @@ class FetchSource:
         self._epochs = epochs
         self._readers = readers
         self._database = database
-        self._shares = Shares(provider, concurrency)
+        self._bulkheads = Bulkheads(provider, concurrency)
         self.identities = Identities(provider, readers, database)
 
     def room(self, account: str) -> int:
         """Return how many events of an account to claim: few or none, while the account does not answer."""
-        return self._shares.room(account, self.limit)
+        return self._bulkheads.room(account, self.limit)
 
-    def apart(self, events: Sequence[Event]) -> list[list[Event]]:
+    def apart(self, events: Sequence[ClaimedEvent]) -> list[list[ClaimedEvent]]:
         """Return the events that go together: each account's, since any may be slow."""
-        accounts: dict[str, list[Event]] = defaultdict(list)
+        accounts: dict[str, list[ClaimedEvent]] = defaultdict(list)
         for event in events:
             accounts[event.account].append(event)
         return list(accounts.values())
 
-    async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
+    async def read(self, events: Sequence[ClaimedEvent]) -> tuple[list[Reading], list[Failure]]:
         """Return what the provider says of the events' objects, and which events came to nothing.
 
         An object counts as read when Postgres' clock stood where it stands before the first fetch: whatever
         changes later has an event of its own, which is claimed later.
         """
         as_of = await self._as_of()
-        ours, failures = split_by_side(events, self._side)
+        ours, failures = split_by_livemode(events, self._livemode)
         hints, unreadable = _hints(ours)
         objects: dict[_Object, list[_Hint]] = defaultdict(list)
         for hint in hints:
             event = hint.event
             objects[event.account, event.object_type, event.object_id].append(hint)
-        with ExitStack() as shares:
+        with ExitStack() as bulkheads:
             for account in {event.account for event in ours}:
-                shares.enter_context(self._shares.of(account))
+                bulkheads.enter_context(self._bulkheads.of(account))
             found = await asyncio.gather(*(self._read(one, of, as_of) for one, of in objects.items()))
             doubts = await self._doubts(one for one in found if one.is_absent)
         proven = [self._proven(one, doubts) for one in found]
@@ -178,17 +178,17 @@ class FetchSource:
         )
         return VANISHED
 
-    def _reader(self, event: Event) -> Reader:
+    def _reader(self, event: ClaimedEvent) -> Reader:
         """Return the reader of an event's account; a connected one is read with its parent's key."""
         reader = self._readers.get(event.account)
         return self._readers[event.parent or ""].connected(event.account) if reader is None else reader
 
-    def _side(self, event: Event) -> bool | None:
+    def _livemode(self, event: ClaimedEvent) -> bool | None:
         """Return the side of an event's account: its key's, else the recorded one."""
         livemode = self._reader(event).livemode
-        return event.side if livemode is None else livemode
+        return event.account_livemode if livemode is None else livemode
 
-    def _epoch(self, event: Event) -> int:
+    def _epoch(self, event: ClaimedEvent) -> int:
         return self._epochs.get(event.account, event.epoch)
 
     async def _as_of(self) -> datetime:
@@ -219,28 +219,28 @@ class FetchSource:
         causes = [hint.event.traceparent for hint in hints]
         with (
             spans.span_for("fetch", causes, object_type=kind, object_id=object_id, events=len(hints)),
-            self._shares.of(account) as share,
+            self._bulkheads.of(account) as bulkhead,
         ):
-            return await self._ask(share, self._reader(hints[0].event), kind, object_id)
+            return await self._ask(bulkhead, self._reader(hints[0].event), kind, object_id)
 
-    async def _ask(self, share: Share, reader: Reader, kind: str, object_id: str) -> bytes | None:
+    async def _ask(self, bulkhead: Bulkhead, reader: Reader, kind: str, object_id: str) -> bytes | None:
         """Fetch under a permit of the account's, and count the answer: any answer about an object is one.
 
         Raises:
             FetchError: also when the account stopped answering while this waited.
         """
-        async with share.permits:
-            if share.is_closed:
+        async with bulkhead.permits:
+            if bulkhead.is_closed:
                 raise FetchError(NOT_ASKED)
             try:
                 found = await reader.fetch(kind, object_id)
             except (FetchError, OSError):
-                share.breaker.record(ok=False)
+                bulkhead.breaker.record(ok=False)
                 raise
             except RefusedError:
-                share.breaker.record(ok=True)
+                bulkhead.breaker.record(ok=True)
                 raise
-            share.breaker.record(ok=True)
+            bulkhead.breaker.record(ok=True)
             return found
 
     def _answered(self, hints: Sequence[_Hint], *, is_known: bool) -> Sequence[_Hint]:
@@ -250,8 +250,8 @@ class FetchSource:
         may not say which side it is of; then only an object that Stripe knows as deleted is gone.
         """
         livemode = self._reader(hints[0].event).livemode
-        sides = {livemode, None} if is_known else {livemode}
-        return [one for one in hints if livemode is not None and one.event.livemode in sides]
+        livemodes = {livemode, None} if is_known else {livemode}
+        return [one for one in hints if livemode is not None and one.event.livemode in livemodes]
 
     def _readings(self, hints: Sequence[_Hint], body: bytes, change: Change) -> list[Reading]:
         """Return one reading an event; the first carries what the fetch says, since it says it for all."""
@@ -265,7 +265,7 @@ class FetchSource:
         ]
 
 
-def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:
+def _hints(events: Sequence[ClaimedEvent]) -> tuple[list[_Hint], list[Failure]]:
     """Return what the events themselves say of the history, and which of them cannot be read."""
     hints, failures = [], []
     for event in events:
@@ -276,7 +276,7 @@ def _hints(events: Sequence[Event]) -> tuple[list[_Hint], list[Failure]]:
     return hints, failures
 
 
-def _hint(event: Event) -> _Hint:
+def _hint(event: ClaimedEvent) -> _Hint:
     """Return where an event points; a bare object, a thin event and a hint of our own do no more than that.
 
     Raises:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
 
-from mainstem.ingest.inbox.claims import Event
+from mainstem.ingest.inbox.claims import ClaimedEvent
 from mainstem.ingest.providers.protocol import (
     Change,
     FetchError,
@@ -22,12 +22,12 @@ LONGEST_REASON = 300
 class Reading:
     """An event that was read: what it adds to the history, and what it changes of the mirror, if it does."""
 
-    event: Event
+    event: ClaimedEvent
     revisions: tuple[Revision, ...]
     change: Change | None
 
 
-def signed_revision(event: Event, body: bytes, created: datetime) -> Revision:
+def signed_revision(event: ClaimedEvent, body: bytes, created: datetime) -> Revision:
     """Return the revision that an event's payload is; its bytes stay in the inbox.
 
     Raises:
@@ -38,7 +38,7 @@ def signed_revision(event: Event, body: bytes, created: datetime) -> Revision:
     )
 
 
-def bare_revision(event: Event, snapshot: Snapshot) -> Revision:
+def bare_revision(event: ClaimedEvent, snapshot: Snapshot) -> Revision:
     """Return the revision that a bare object is, from its recording on; its bytes stay in the inbox.
 
     Raises:
@@ -50,7 +50,7 @@ def bare_revision(event: Event, snapshot: Snapshot) -> Revision:
     )
 
 
-def fetched_revision(event: Event, body: bytes, valid_from: datetime) -> Revision:
+def fetched_revision(event: ClaimedEvent, body: bytes, valid_from: datetime) -> Revision:
     """Return the revision that a fetch of an event's object is.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Stops 3 to 6 over claimed batches: read the events, write them in one commit, or find the culprit."""
+"""Run of the pipeline over claimed batches: read, commit, and halve a batch that fails (stops 3 to 6)."""
 
 import asyncio
 import time
@@ -18,8 +18,8 @@ from mainstem.common.database.pool import DATABASE_ERRORS, Transactions
 from mainstem.common.queue.lease import Lease, LeaseLostError
 from mainstem.common.telemetry import metrics, spans
 from mainstem.ingest.inbox import claims
-from mainstem.ingest.inbox.claims import Event, Failure
-from mainstem.ingest.inbox.turns import Queue
+from mainstem.ingest.inbox.claims import ClaimedEvent, Failure
+from mainstem.ingest.inbox.scheduling import Queue
 from mainstem.ingest.pipeline.commit import Commit, Written
 from mainstem.ingest.pipeline.locks import MovedError
 from mainstem.ingest.pipeline.reading import Reading, explain
@@ -40,17 +40,21 @@ OUTSIDE = (*DATABASE_ERRORS, RulesUnusableError)
 
 log = structlog.get_logger()
 _meter = metrics.meter()
-processed = _meter.create_counter("mainstem_events_processed", description="Events that are done.")
-failed = _meter.create_counter(
+events_processed = _meter.create_counter("mainstem_events_processed", description="Events that are done.")
+events_failed = _meter.create_counter(
     "mainstem_events_failed", description="Attempts at events that came to nothing."
 )
-died = _meter.create_counter("mainstem_events_died", description="Events laid aside as dead letters.")
-told = _meter.create_counter("mainstem_outbox_entries_written", description="Entries written for consumers.")
+dead_letters = _meter.create_counter("mainstem_events_died", description="Events laid aside as dead letters.")
+entries_written = _meter.create_counter(
+    "mainstem_outbox_entries_written", description="Entries written for consumers."
+)
 tombstones = _meter.create_counter(
     "mainstem_tombstones",
     description="Objects that the mirror buried, by kind and cause: deleted, missing, event, bare.",
 )
-lost = _meter.create_counter("mainstem_ingest_leases_lost", description="Batches that outlived their lease.")
+leases_lost = _meter.create_counter(
+    "mainstem_ingest_leases_lost", description="Batches that outlived their lease."
+)
 
 
 class Source(Protocol):
@@ -63,11 +67,11 @@ class Source(Protocol):
         """Return how many events of an account to claim now; a call may be the only trial for a while."""
         ...
 
-    def apart(self, events: Sequence[Event]) -> list[list[Event]]:
+    def apart(self, events: Sequence[ClaimedEvent]) -> list[list[ClaimedEvent]]:
         """Return the events that are read and settled together, those apart that may be slow."""
         ...
 
-    async def read(self, events: Sequence[Event]) -> tuple[list[Reading], list[Failure]]:
+    async def read(self, events: Sequence[ClaimedEvent]) -> tuple[list[Reading], list[Failure]]:
         """Return what the events say, and which of them cannot be read."""
         ...
 
@@ -103,7 +107,7 @@ class Pipeline:
         self._wake_sync = wake_sync
         self._on_free = on_free
         self._suspected_at = -BUSY_SUSPECT_SECONDS
-        self._running: dict[asyncio.Task[None], Sequence[Event]] = {}
+        self._running: dict[asyncio.Task[None], Sequence[ClaimedEvent]] = {}
         self._busy: set[str] = set()
         self._error: BaseException | None = None
 
@@ -181,21 +185,21 @@ class Pipeline:
             await self._work_off(lease, events, started_at)
         return len(events)
 
-    async def _work_off(self, lease: Lease, events: Sequence[Event], started_at: int) -> None:
+    async def _work_off(self, lease: Lease, events: Sequence[ClaimedEvent], started_at: int) -> None:
         causes = [event.traceparent for event in events]
         with spans.span_for(
             "process", causes, kind=SpanKind.CONSUMER, started_at=started_at, events=len(events)
         ):
             await self._settle(lease, events)
 
-    async def _settle(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def _settle(self, lease: Lease, events: Sequence[ClaimedEvent]) -> None:
         try:
             readings, failures = await self._source.read(events)
             failures += await self._write(lease, readings)
             await self._fail(lease, failures)
         except LeaseLostError:
             # Somebody else has them by now, and does them.
-            lost.add(1)
+            leases_lost.add(1)
             log.warning("lease.lost", events=len(events))
         except (*OUTSIDE, asyncio.CancelledError):
             await self._give_back(lease, events)
@@ -231,11 +235,11 @@ class Pipeline:
                 log.info("batch.contended", error=type(error).__name__, attempt=attempt)
                 if attempt == ATTEMPTS:
                     raise
-        processed.add(len(readings))
+        events_processed.add(len(readings))
         for one in written.buried:
             tombstones.add(1, {"kind": one.snapshot.table, "cause": one.cause})
         if written.entries:
-            told.add(written.entries)
+            entries_written.add(written.entries)
             self._wake_sync()
 
     async def _commit_once(self, lease: Lease, readings: Sequence[Reading]) -> Written:
@@ -249,15 +253,15 @@ class Pipeline:
         limit = self._terms.failures_to_dead
         async with self._database.transaction() as connection:
             dead = await claims.fail(connection, lease, failures, self._clock.now(), limit)
-        failed.add(len(failures))
-        died.add(dead)
+        events_failed.add(len(failures))
+        dead_letters.add(dead)
         for one in failures:
             # In the event's own trace, of which the batch may be no part.
             with spans.span("fail", parent=one.event.traceparent, event_id=one.event.event_id):
                 spans.mark_failed()
                 log.warning("event.failed", event_id=one.event.event_id, reason=one.reason, is_own=one.is_own)
 
-    async def _give_back(self, lease: Lease, events: Sequence[Event]) -> None:
+    async def _give_back(self, lease: Lease, events: Sequence[ClaimedEvent]) -> None:
         try:
             async with self._database.transaction() as connection:
                 await claims.give_back(connection, lease, events)

@@ -51,7 +51,7 @@ class Payer:
 
 
 @dataclass(frozen=True, slots=True)
-class Product:
+class DerivedProduct:
     """Conclusion for one owner and product: the latest entry, how many count, and the segment."""
 
     segment: str
@@ -66,7 +66,7 @@ class _Counted(NamedTuple):
     conclusion: Conclusion
 
 
-def derive(rules: RuleSet, payers: Iterable[Payer]) -> list[Product]:
+def derive(rules: RuleSet, payers: Iterable[Payer]) -> list[DerivedProduct]:
     """Return the products of the owner that these customers of one account belong to, by product id."""
     by_product: dict[str, list[_Counted]] = defaultdict(list)
     for payer in _chosen(rules, payers):
@@ -99,14 +99,14 @@ def _by_status(rules: RuleSet, entry: Entry) -> Conclusion:
     return rules.statuses.get(status, rules.unknown)
 
 
-def _product(rules: RuleSet, counted: Sequence[_Counted]) -> Product:
+def _product(rules: RuleSet, counted: Sequence[_Counted]) -> DerivedProduct:
     latest, conclusion = max(counted, key=lambda one: _lateness(rules, one))
     if rules.sub_count == "items":
         count = len(counted)
     else:
         count = len({entry.subscription_id for entry, _ in counted})
     prefix = AGAIN if conclusion.again and count > 1 else ""
-    return Product(
+    return DerivedProduct(
         segment=f"{prefix}{conclusion.segment}",
         changed=_changed(conclusion, latest),
         sub_count=count,

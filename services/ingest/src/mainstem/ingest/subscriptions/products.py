@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.owner import Link
-from mainstem.ingest.subscriptions.derive import Entry, Payer, Product, derive
+from mainstem.ingest.subscriptions.derive import DerivedProduct, Entry, Payer, derive
 from mainstem.ingest.subscriptions.language import RuleSet
 
 ENTRIES = """
@@ -189,7 +189,7 @@ def _derived(provider: str, rules: RuleSet, rows: Iterable[Mapping[str, Any]]) -
             yield _row(provider, owner, product, rules)
 
 
-def _row(provider: str, owner: tuple[str, str, str], product: Product, rules: RuleSet) -> _Row:
+def _row(provider: str, owner: tuple[str, str, str], product: DerivedProduct, rules: RuleSet) -> _Row:
     kind, value, account = owner
     latest = product.latest
     known = {

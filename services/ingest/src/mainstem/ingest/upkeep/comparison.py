@@ -21,7 +21,7 @@ HELD = frozenset({"active", "cancelling"})
 Row = Mapping[str, Any]
 
 
-class Kind(StrEnum):
+class DifferenceKind(StrEnum):
     """Meaning of a difference for the owner."""
 
     GAIN = "gain"
@@ -38,12 +38,12 @@ class Difference:
     after: Row | None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> DifferenceKind:
         """Meaning for the owner: the product is gained, lost, or changed in another way."""
         had, has = _is_held(self.before), _is_held(self.after)
         if had == has:
-            return Kind.CHANGE
-        return Kind.GAIN if has else Kind.LOSE
+            return DifferenceKind.CHANGE
+        return DifferenceKind.GAIN if has else DifferenceKind.LOSE
 
     def described(self) -> dict[str, Any]:
         """Return the difference as one object, with only the columns that differ."""

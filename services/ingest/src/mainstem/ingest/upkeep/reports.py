@@ -15,7 +15,7 @@ from mainstem.common.errors import ConflictError, NotFoundError
 from mainstem.ingest.subscriptions.language import RuleSet
 from mainstem.ingest.subscriptions.sets import SETS
 from mainstem.ingest.subscriptions.storage import Activation, activate, check_name, find_active
-from mainstem.ingest.upkeep.comparison import Kind, compare
+from mainstem.ingest.upkeep.comparison import DifferenceKind, compare
 from mainstem.ingest.upkeep.walk import Walk, count_owners
 
 PROVIDER = "stripe"
@@ -86,7 +86,7 @@ async def _find(database: Transactions, name: str) -> RuleSet:
 
 
 async def _compare(database: Transactions, rules: RuleSet, write: Print) -> dict[str, Any]:
-    owners, kinds = 0, Counter[Kind]()
+    owners, kinds = 0, Counter[DifferenceKind]()
     with _progress("comparing", await _count(database)) as advance:
         async for count, differences in compare(database, PROVIDER, rules):
             owners += count
@@ -94,7 +94,7 @@ async def _compare(database: Transactions, rules: RuleSet, write: Print) -> dict
             for one in differences:
                 write(one.described())
             advance(count)
-    counts = {str(kind): kinds[kind] for kind in Kind}
+    counts = {str(kind): kinds[kind] for kind in DifferenceKind}
     return {"rules": rules.name, "digest": rules.digest, "owners": owners, **counts}
 
 

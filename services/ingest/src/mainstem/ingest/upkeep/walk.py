@@ -68,7 +68,7 @@ unfinished = _meter.create_gauge(
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
+class WalkStep:
     """One batch of a walk: owners derived again, those whose products changed, and whether none is left.
 
     `is_over` is also true if no walk is unfinished, and `is_held` if another process has the walk.
@@ -113,7 +113,7 @@ class Walk:
         self._name = active.name
         unfinished.set(int(active.completed_at is None))
 
-    async def step(self) -> Step:
+    async def step(self) -> WalkStep:
         """Derive the next owners of an unfinished walk, in one transaction.
 
         Raises:
@@ -125,12 +125,12 @@ class Walk:
             if cursor is None:
                 active = await find_active(connection)
                 is_over = active is None or active.completed_at is not None
-                return Step(is_over=is_over, is_held=not is_over)
+                return WalkStep(is_over=is_over, is_held=not is_over)
             after = Link(cursor["walked_kind"] or "", cursor["walked_value"] or "")
             links = await list_owners(connection, after, self.batch)
             if not links:
                 await connection.execute(COMPLETE, cursor["id"], self._clock.now())
-                return Step(is_over=True)
+                return WalkStep(is_over=True)
             await lock(connection, LockClass.OWNER, ((self._provider, *link) for link in links))
             now = self._clock.now()
             changed = await rederive(connection, self._provider, links, rules, now)
@@ -140,7 +140,7 @@ class Walk:
             ]
             await announce(connection, announcements, now)
             await connection.execute(ADVANCE, cursor["id"], *links[-1])
-            return Step(owners=len(links), changed=len(changed))
+            return WalkStep(owners=len(links), changed=len(changed))
 
 
 async def list_owners(connection: Connection, after: Link, limit: int) -> list[Link]:

@@ -155,7 +155,7 @@ _MAY_BE_DELETED = _SHAPES.keys() - {"subscription_item"}
 
 
 @dataclass(frozen=True, slots=True)
-class Bare:
+class BareObject:
     """What the door needs of a bare object: `root` is the object that would be fetched for it."""
 
     kind: str
@@ -173,7 +173,7 @@ def is_bare(event_type: str) -> bool:
     return event_type.startswith(PREFIX)
 
 
-def read_bare(body: bytes) -> Bare:
+def read_bare(body: bytes) -> BareObject:
     """Return what a bare object is; it can be read as rows, and stored.
 
     Raises:
@@ -189,7 +189,7 @@ def read_bare(body: bytes) -> Bare:
     if not rows.id or not root[1] or _NUL.search(body):
         raise BadRequestError(UNREADABLE)
     livemode = about.get("livemode")
-    return Bare(kind, root, livemode if isinstance(livemode, bool) else None)
+    return BareObject(kind, root, livemode if isinstance(livemode, bool) else None)
 
 
 def bare_snapshot(body: bytes) -> Snapshot:

@@ -1,4 +1,4 @@
-"""Turns: which accounts have events that are due, and which of them a worker takes from next."""
+"""Scheduling of claims: the accounts with due events that a worker serves next, in turns."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from mainstem.common.database.pool import Connection
-from mainstem.ingest.accounts import tenants
+from mainstem.ingest.accounts import connected
 
 SUSPICIOUS_CLAIMS = 3
 """Claims of an event that may end without a result; with more it runs alone."""
@@ -44,26 +44,26 @@ WITH RECURSIVE walk (account, step) AS (
   SELECT {_NEXT.format(after="walk.account")}, step + 1 FROM walk
   WHERE account IS NOT NULL AND step < {WALK_STEPS} AND ($4::varchar IS NULL OR account < $4)
 )
-SELECT walk.account, {tenants.COLUMNS}, NOT {tenants.IS_STOPPED}
+SELECT walk.account, {connected.COLUMNS}, NOT {connected.IS_STOPPED}
   AND (EXISTS (SELECT FROM inbox.event WHERE {due("=", "walk.account", "<")})
     OR EXISTS (SELECT FROM inbox.event WHERE {due(">", "walk.account", "<")})) AS is_due
-FROM walk {tenants.STANDING.format(account="walk.account")}
+FROM walk {connected.STANDING.format(account="walk.account")}
 WHERE walk.account IS NOT NULL AND ($4::varchar IS NULL OR walk.account <= $4)
 ORDER BY step
 """  # noqa: S608 -- constants of this module
 
 SUSPECTS = f"""
-SELECT event.account, {tenants.COLUMNS}
-FROM inbox.event {tenants.STANDING.format(account="event.account")}
+SELECT event.account, {connected.COLUMNS}
+FROM inbox.event {connected.STANDING.format(account="event.account")}
 WHERE status = 'received' AND provider = $1 AND due_at <= $2
   AND {_UNHELD}
-  AND claims - failures >= {SUSPICIOUS_CLAIMS} AND NOT {tenants.IS_STOPPED}
+  AND claims - failures >= {SUSPICIOUS_CLAIMS} AND NOT {connected.IS_STOPPED}
 ORDER BY due_at, id LIMIT {WALK_STEPS}
 """  # noqa: S608 -- constants of this module
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class DueAccount:
     """An account whose events are taken next, `room` at most, with its recorded parent and epoch."""
 
     account: str
@@ -86,42 +86,42 @@ class Queue:
     last: str = ""
     is_long: bool = False
 
-    def turn(self, row: Mapping[str, Any], room: Callable[[str], int]) -> Turn | None:
-        """Return the turn of an account by its row of WALK or SUSPECTS, None without service or room."""
+    def due_account(self, row: Mapping[str, Any], room: Callable[[str], int]) -> DueAccount | None:
+        """Return an account by its row of WALK or SUSPECTS, None if it is not served here or has no room."""
         account = row["account"]
-        if not tenants.is_served(row, account, self.accounts, self.mode):
+        if not connected.is_served(row, account, self.accounts, self.mode):
             return None
         most = room(account)
-        return Turn(account, row["parent"], row["epoch"], most) if most > 0 else None
+        return DueAccount(account, row["parent"], row["epoch"], most) if most > 0 else None
 
 
-async def find_turns(
+async def find_due_accounts(
     connection: Connection, queue: Queue, now: datetime, limit: int, room: Callable[[str], int]
-) -> list[Turn]:
+) -> list[DueAccount]:
     """Return the next accounts, after the last one, that have something due and room, with their room."""
-    turns: list[Turn] = []
+    due_accounts: list[DueAccount] = []
     start = after = queue.last
     until: str | None = None
     for _ in range(MOST_WALKS):
         rows = await connection.fetch(WALK, queue.provider, now, after, until)
         for row in rows:
             queue.last = after = row["account"]
-            if row["is_due"] and (turn := queue.turn(dict(row), room)) is not None:
-                turns.append(turn)
-                if len(turns) == limit:
-                    return turns
+            if row["is_due"] and (due_account := queue.due_account(dict(row), room)) is not None:
+                due_accounts.append(due_account)
+                if len(due_accounts) == limit:
+                    return due_accounts
         if len(rows) < WALK_STEPS:
             # The end of the accounts, or of the circle: what came before the start has its turn now.
             if until is not None or start == "":
                 break
             after, until = "", start
-    return turns
+    return due_accounts
 
 
 async def find_suspect(
     connection: Connection, queue: Queue, now: datetime, room: Callable[[str], int]
-) -> list[Turn]:
+) -> list[DueAccount]:
     """Return the account of the first event that may be what ends its workers, if there is one."""
     rows = await connection.fetch(SUSPECTS, queue.provider, now)
-    found = (turn for row in rows if (turn := queue.turn(dict(row), room)) is not None)
-    return [turn for turn in (next(found, None),) if turn is not None]
+    found = (one for row in rows if (one := queue.due_account(dict(row), room)) is not None)
+    return [one for one in (next(found, None),) if one is not None]

@@ -1,4 +1,4 @@
-"""Sides of events: an event of the live side never reaches an account of the test side, nor the reverse.
+"""Livemode of events: an event of the live side never reaches an account of the test side, nor the reverse.
 
 Live endpoints of Connect receive test events too. https://docs.stripe.com/connect/webhooks
 """
@@ -6,7 +6,7 @@ Live endpoints of Connect receive test events too. https://docs.stripe.com/conne
 from collections.abc import Callable, Sequence
 
 from mainstem.common.telemetry import metrics
-from mainstem.ingest.inbox.claims import Event, Failure
+from mainstem.ingest.inbox.claims import ClaimedEvent, Failure
 from mainstem.ingest.settings import SIDE_NAMES
 
 REASON = (
@@ -20,20 +20,20 @@ refused = metrics.meter().create_counter(
 )
 
 
-def split_by_side(
-    events: Sequence[Event], side_of: Callable[[Event], bool | None]
-) -> tuple[list[Event], list[Failure]]:
+def split_by_livemode(
+    events: Sequence[ClaimedEvent], livemode_of: Callable[[ClaimedEvent], bool | None]
+) -> tuple[list[ClaimedEvent], list[Failure]]:
     """Return the events that may be read, and a final failure for each event of the other side.
 
     An event whose side is unknown may be read, as may each event of an account whose side is unknown.
     """
-    sided = [(event, side_of(event)) for event in events]
+    by_event = [(event, livemode_of(event)) for event in events]
     failures = [
         Failure(
-            event, REASON.format(SIDE_NAMES[event.livemode], SIDE_NAMES[side]), is_own=True, is_final=True
+            event, REASON.format(SIDE_NAMES[event.livemode], SIDE_NAMES[livemode]), is_own=True, is_final=True
         )
-        for event, side in sided
-        if event.livemode is not None and side is not None and event.livemode is not side
+        for event, livemode in by_event
+        if event.livemode is not None and livemode is not None and event.livemode is not livemode
     ]
     refused.add(len(failures))
     own = {failure.event.id for failure in failures}

@@ -1,4 +1,4 @@
-"""Shares of fetching: each account has its own permits and its own circuit breaker.
+"""Bulkheads of fetching: each account has its own permits and its own circuit breaker.
 
 An account that hangs, refuses or is asked too much keeps no other one waiting. State is kept only of accounts
 that are being asked, and of accounts that failed when they were last asked.
@@ -14,7 +14,7 @@ from mainstem.common.http.breaker import Breaker
 
 
 @dataclass
-class Share:
+class Bulkhead:
     """One account's permits and breaker, while a batch of the account's is read.
 
     `is_trial` says that the circuit was open when the batch began: its one fetch is the trial.
@@ -31,41 +31,41 @@ class Share:
         return self.breaker.is_open and not self.is_trial
 
 
-class Shares:
-    """Shares by account."""
+class Bulkheads:
+    """Bulkheads by account."""
 
     def __init__(self, provider: str, concurrency: int) -> None:
         self._provider = provider
         self._concurrency = concurrency
-        self._shares: dict[str, Share] = {}
+        self._bulkheads: dict[str, Bulkhead] = {}
 
     def room(self, account: str, most: int) -> int:
         """Return how many events of the account to claim now, `most` at most; a call may be the only trial.
 
         One, while its last fetch failed; none, while its circuit is open.
         """
-        share = self._shares.get(account)
-        if share is None or not share.breaker.is_failing:
+        bulkhead = self._bulkheads.get(account)
+        if bulkhead is None or not bulkhead.breaker.is_failing:
             return most
         try:
-            share.breaker.check()
+            bulkhead.breaker.check()
         except UnavailableError:
             return 0
         return 1
 
     @contextmanager
-    def of(self, account: str) -> Iterator[Share]:
-        """Give the account's share; its state is forgotten when nothing uses it and nothing failed."""
-        share = self._shares.get(account)
-        if share is None:
+    def of(self, account: str) -> Iterator[Bulkhead]:
+        """Give the account's bulkhead; its state is forgotten when nothing uses it and nothing failed."""
+        bulkhead = self._bulkheads.get(account)
+        if bulkhead is None:
             breaker = Breaker(self._provider, account=account)
-            share = self._shares[account] = Share(asyncio.Semaphore(self._concurrency), breaker)
-        if share.users == 0:
-            share.is_trial = share.breaker.is_open
-        share.users += 1
+            bulkhead = self._bulkheads[account] = Bulkhead(asyncio.Semaphore(self._concurrency), breaker)
+        if bulkhead.users == 0:
+            bulkhead.is_trial = bulkhead.breaker.is_open
+        bulkhead.users += 1
         try:
-            yield share
+            yield bulkhead
         finally:
-            share.users -= 1
-            if share.users == 0 and not share.breaker.is_failing:
-                del self._shares[account]
+            bulkhead.users -= 1
+            if bulkhead.users == 0 and not bulkhead.breaker.is_failing:
+                del self._bulkheads[account]

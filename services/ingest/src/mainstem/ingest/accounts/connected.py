@@ -1,4 +1,4 @@
-"""Tenants: relations of a provider's accounts to each other, and the side of each."""
+"""Connected accounts: the parent of each, and the mode, epoch and livemode that follow from it."""
 
 from collections.abc import Collection, Mapping
 from typing import Any
@@ -18,8 +18,8 @@ LEFT JOIN LATERAL (
 IS_STOPPED = "(known.problem IS NOT NULL OR above.problem IS NOT NULL)"
 COLUMNS = "known.parent, known.mode, coalesce(known.epoch, 0) AS epoch"
 
-SIDES = """
-SELECT named.account, coalesce(above.livemode, known.livemode) AS side
+FIND_LIVEMODES = """
+SELECT named.account, coalesce(above.livemode, known.livemode) AS livemode
 FROM unnest($2::varchar[]) AS named (account)
 CROSS JOIN LATERAL (
   SELECT parent, livemode FROM inbox.account WHERE provider = $1 AND account = named.account OFFSET 0
@@ -41,9 +41,9 @@ def is_served(standing: Mapping[str, Any], account: str, configured: Collection[
     return standing["parent"] in configured and standing["mode"] == mode
 
 
-async def find_sides(
+async def find_livemodes(
     connection: Connection, provider: str, accounts: Collection[str]
 ) -> Mapping[str, bool | None]:
-    """Return the side of each account that is known at all; a connected account has its parent's."""
-    rows = await connection.fetch(SIDES, provider, list(accounts))
-    return {row["account"]: row["side"] for row in rows}
+    """Return the livemode of each account that is known at all; a connected account has its parent's."""
+    rows = await connection.fetch(FIND_LIVEMODES, provider, list(accounts))
+    return {row["account"]: row["livemode"] for row in rows}
