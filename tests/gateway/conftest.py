@@ -169,7 +169,7 @@ async def gateways(database_url: str, upstream: Upstream, folder: Path) -> Async
             url = await stack.enter_async_context(serving(build(Settings(**values | given))))
             http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=20))
             keys_client = await stack.enter_async_context(open_client("gateway"))
-            verifier = Verifier(KeySet(keys_client, f"{url}/.well-known/jwks.json"), audience="sync")
-            return Gateway(url, http, pool, verifier)
+            key_set = KeySet(keys_client, f"{url}/.well-known/jwks.json")
+            return Gateway(url, http, pool, key_set, Verifier(key_set, audience="sync"))
 
         yield start

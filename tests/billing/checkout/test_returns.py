@@ -17,7 +17,7 @@ async def come_back(client: httpx.AsyncClient, session: str) -> tuple[int, str, 
         return read_page(await browser.get("/billing/return", params={"session_id": session}))
 
 
-def read_page(answer: httpx.Response) -> tuple[int, str, Page]:
+def read_page(answer: httpx.Response) -> tuple[int, str, HtmlPage]:
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert answer.headers["cache-control"] == "no-store"
     assert "default-src 'none'" in answer.headers["content-security-policy"]

@@ -85,7 +85,7 @@ async def test_a_service_that_knew_only_the_old_key_accepts_identities_of_the_ne
     bearer = await gateway.bearer(await gateway.add_client("demo"))
     await gateway.http.get(CONTACT, headers=bearer)
     await gateway.caller_of(upstream.last)
-    gateway.verifier._keys._next_refresh = 0.0  # as it is five seconds after it learned the old one
+    gateway.key_set._next_refresh = 0.0  # as it is five seconds after it learned the old one
     new = await rotate(gateway.pool)
     await asyncio.sleep(0.6)
     bearer = await gateway.bearer(await gateway.add_client("other"))
