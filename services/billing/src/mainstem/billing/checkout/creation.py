@@ -6,30 +6,28 @@ the session. After a crash at any step the next caller continues at that step.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
-from mainstem.billing import mirror
 from mainstem.billing.accounts import storage as accounts
 from mainstem.billing.accounts.customers import Customers
 from mainstem.billing.accounts.storage import BillingAccount
 from mainstem.billing.checkout import storage as reservations
+from mainstem.billing.checkout.eligibility import Eligibility
 from mainstem.billing.checkout.prices import CheckoutPrice
 from mainstem.billing.checkout.purchases import hints_of
 from mainstem.billing.checkout.sessions import CheckoutSession, CheckoutSessions
-from mainstem.billing.checkout.status import CheckoutStatus, is_unpaid
+from mainstem.billing.checkout.status import CheckoutStatus
 from mainstem.billing.checkout.storage import ENDINGS, EXPIRED, OPEN, CheckoutRequest, Reservation
-from mainstem.billing.policies.debts import Debt, MirroredInvoice, find_debt
-from mainstem.billing.policies.statuses import is_active
 from mainstem.billing.stripe.client import MISSING, Object, OutcomeUnknownError, Stripe, is_forgotten
 from mainstem.billing.stripe.refusals import StripeRefusedError
 from mainstem.common.clock import Clock
 from mainstem.common.database.pool import DATABASE_ERRORS, Transactions
-from mainstem.common.errors import ConflictError, MainstemError, PaymentRequiredError, UnavailableError
+from mainstem.common.errors import ConflictError, MainstemError, UnavailableError
 from mainstem.common.queue import hints
 from mainstem.common.queue.lease import Lease, LeaseLostError
 from mainstem.common.telemetry import metrics
@@ -37,8 +35,6 @@ from mainstem.common.telemetry import metrics
 POLL_SECONDS = 0.15
 LEASE_SECONDS = 30.0
 
-SUBSCRIBED = "user already has an active subscription"
-OVERDUE = "user has overdue invoices"
 NO_URL = "no checkout session URL"
 VANISHED = (MISSING, "customer")
 """Code and parameter of a refusal whose customer was deleted at Stripe."""
@@ -75,6 +71,7 @@ class Checkout:
         self._database = database
         self._clock = clock
         self._stripe = stripe
+        self._eligibility = Eligibility(database, clock, stripe)
         self._sessions = CheckoutSessions(stripe)
         self._customers = customers
         self._terms = terms
@@ -90,7 +87,7 @@ class Checkout:
         """
         try:
             async with asyncio.timeout(self._terms.wait_seconds):
-                await self._check_mirror(account)
+                await self._eligibility.check_mirror(account)
                 return await self._open(account, price)
         except TimeoutError:
             raise UnavailableError(
@@ -122,30 +119,6 @@ class Checkout:
                     return url
             else:
                 await asyncio.sleep(POLL_SECONDS * random.uniform(0.8, 1.2))
-
-    async def _check_mirror(self, account: BillingAccount) -> None:
-        async with self._database.transaction() as connection:
-            invoices = await mirror.list_unpaid_invoices(connection, account.customer)
-            subscriptions = await mirror.list_subscriptions(connection, account.customer)
-            statuses = await mirror.list_statuses(connection, account.owner)
-        await self._check_debts(invoices)
-        if any(map(is_active, [*statuses, *(subscription.status for subscription in subscriptions)])):
-            raise ConflictError(SUBSCRIBED)
-
-    async def _check_debts(self, invoices: Sequence[MirroredInvoice]) -> None:
-        now = self._clock.now()
-        debts = [debt for invoice in invoices if (debt := find_debt(invoice, now)) is not None]
-        are_owed = await asyncio.gather(*(self._is_owed(debt) for debt in debts))
-        if any(are_owed):
-            owed = [_debt_json(debt) for debt, is_owed in zip(debts, are_owed, strict=True) if is_owed]
-            raise PaymentRequiredError(OVERDUE, debts=owed)
-
-    async def _is_owed(self, debt: Debt) -> bool:
-        """Return whether Stripe shows the debt too: the mirror may be late, and has no payments."""
-        try:
-            return is_unpaid(await self._stripe.get_invoice(debt.invoice))
-        except StripeRefusedError:
-            return True
 
     async def _reuse(self, reservation: Reservation, price: CheckoutPrice) -> str | None:
         """Return the URL of an open session; end the reservation and return None if the session has ended."""
@@ -203,7 +176,7 @@ class Checkout:
             await self._repeat(account, reservation, reservation.request, lease)
             return
         customer = await self._customers.ensure(account)
-        await self._check_stripe(customer)
+        await self._eligibility.check_stripe(customer)
         request = self._request(account, customer, reservation, price)
         async with self._database.transaction() as connection:
             await reservations.store_request(connection, lease, reservation, request, self._clock.now())
@@ -272,18 +245,6 @@ class Checkout:
             raise _RenewedError
         raise error
 
-    async def _check_stripe(self, customer: str) -> None:
-        """Read the subscriptions at Stripe before a session is created: the mirror may be late."""
-        try:
-            subscriptions = await self._stripe.list_subscriptions(customer)
-        except StripeRefusedError as error:
-            if error.code == MISSING:
-                # The session will be refused for the same reason, which `_find_or_renew` handles.
-                return
-            raise
-        if any(is_active(subscription["status"]) for subscription in subscriptions):
-            raise ConflictError(SUBSCRIBED)
-
     def _request(
         self, account: BillingAccount, customer: str, reservation: Reservation, price: CheckoutPrice
     ) -> dict[str, Any]:
@@ -314,16 +275,6 @@ class Checkout:
                 log.info(
                     "reservation.release_failed", reservation=str(reservation.id), error=type(lost).__name__
                 )
-
-
-def _debt_json(debt: Debt) -> dict[str, Any]:
-    since = None if debt.since is None else debt.since.isoformat(timespec="milliseconds")
-    return {
-        "invoice": debt.invoice,
-        "amount": debt.amount,
-        "currency": debt.currency,
-        "since": since and since.replace("+00:00", "Z"),
-    }
 
 
 def _url(reservation: Reservation) -> str:

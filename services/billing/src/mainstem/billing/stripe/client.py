@@ -34,7 +34,7 @@ KEY_SECONDS = 82_800
 _UNSETTLED = frozenset(
     {
         HTTPStatus.REQUEST_TIMEOUT,
-        # The same key is being worked on.
+        # Another request under the same key is in progress.
         HTTPStatus.CONFLICT,
         HTTPStatus.TOO_EARLY,
         HTTPStatus.TOO_MANY_REQUESTS,
@@ -62,7 +62,7 @@ class OutcomeUnknownError(UnavailableError):
 
 
 class Stripe:
-    """One account at Stripe, with writing calls. Each call is repeated until its outcome is known."""
+    """Client of one account at Stripe. Each call is repeated until its outcome is known."""
 
     def __init__(
         self, api_key: str, api_base: str, http: stripe.HTTPXClient, patience_seconds: float
@@ -86,13 +86,15 @@ class Stripe:
         return await self._call("get", f"/v1/prices/{_part(price)}", {"expand": ["product"]})
 
     async def find_customer(self, email: str, account: str) -> Object | None:
-        """Return the customer that was made for an account of ours, if one was."""
+        """Return the customer that was created for an account of ours, None if there is none."""
         found = await self._list("/v1/customers", {"email": email, "limit": PAGE})
-        mine = [one for one in found if one.get("metadata", {}).get("mainstem_account") == account]
-        return min(mine, key=lambda one: (one["created"], one["id"]), default=None)
+        mine = [
+            customer for customer in found if customer.get("metadata", {}).get("mainstem_account") == account
+        ]
+        return min(mine, key=lambda customer: (customer["created"], customer["id"]), default=None)
 
     async def create_customer(self, customer: Mapping[str, Any], key: str) -> Object:
-        """Make a customer, once a key."""
+        """Create a customer, once a key."""
         return await self._call("post", "/v1/customers", customer, key)
 
     async def list_subscriptions(self, customer: str) -> list[Object]:
@@ -108,7 +110,7 @@ class Stripe:
         return await self._call("post", f"/v1/subscriptions/{_part(subscription)}", changes, key)
 
     async def cancel_subscription(self, subscription: str) -> None:
-        """End a subscription at once; safe to repeat, which is refused then.
+        """Cancel a subscription at once; Stripe refuses a repeat.
 
         Raises:
             StripeRefusedError: it has ended.
@@ -120,7 +122,7 @@ class Stripe:
         return await self._call("get", f"/v1/subscription_schedules/{_part(schedule)}")
 
     async def create_session(self, session: Mapping[str, Any], key: str) -> Object:
-        """Make a Checkout session, once a key."""
+        """Create a Checkout session, once a key."""
         return await self._call("post", "/v1/checkout/sessions", session, key)
 
     async def get_session(self, session: str) -> Object:
@@ -143,7 +145,7 @@ class Stripe:
         return await self._call("get", f"/v1/invoices/{_part(invoice)}", inside)
 
     async def void_invoice(self, invoice: str) -> None:
-        """Make an invoice one that can never be paid; safe to repeat, which is refused then.
+        """Void an invoice, so that it can never be paid; Stripe refuses a repeat.
 
         Raises:
             StripeRefusedError: it is neither open nor uncollectible any more.
@@ -153,7 +155,7 @@ class Stripe:
     async def find_session(self, customer: str, metadata: Mapping[str, str]) -> Object | None:
         """Return the customer's Checkout session that bears these metadata, if there is one."""
         found = await self._list("/v1/checkout/sessions", {"customer": customer, "limit": PAGE})
-        mine = (one for one in found if metadata.items() <= (one.get("metadata") or {}).items())
+        mine = (session for session in found if metadata.items() <= (session.get("metadata") or {}).items())
         return next(mine, None)
 
     async def expire_session(self, session: str) -> None:
@@ -165,7 +167,7 @@ class Stripe:
         await self._call("post", f"/v1/checkout/sessions/{_part(session)}/expire")
 
     async def create_portal_session(self, session: Mapping[str, Any]) -> Object:
-        """Make a portal session; another one does no harm."""
+        """Create a portal session; a second one does no harm."""
         return await self._call("post", "/v1/billing_portal/sessions", session)
 
     async def _list(self, path: str, query: Mapping[str, Any]) -> list[Object]:
@@ -225,7 +227,7 @@ class Stripe:
         except stripe.StripeError as error:
             raise _explained(error, params) from None
         if "object" not in decoded:
-            # All that Stripe answers says what it is.
+            # Every answer of Stripe names its type.
             raise OutcomeUnknownError("no Stripe object")
         return decoded
 
@@ -269,7 +271,7 @@ def _part(value: str) -> str:
 async def open_stripe(
     api_key: str, api_base: str, *, patience_seconds: float = PATIENCE_SECONDS
 ) -> AsyncIterator[Stripe]:
-    """Open a client; it needs nobody to start."""
+    """Open a client; Stripe need not be reachable."""
     # The SDK's telemetry would write into the home of the process; its file system may be read-only.
     stripe.enable_telemetry = False
     http = stripe.HTTPXClient(timeout=TIMEOUT_SECONDS)
