@@ -6,23 +6,20 @@ from datetime import datetime
 from mainstem.common.clock import Clock
 from mainstem.common.database.pool import Connection, Transactions
 from mainstem.common.telemetry import metrics
-from mainstem.ingest.inbox import backlog
 
 OLDEST = "SELECT min(recorded_at) FROM inbox.event WHERE status = 'received'"
+PERIOD_SECONDS = 10.0
+oldest_age = metrics.meter().create_gauge(
+    "mainstem_oldest_event_age",
+    unit="s",
+    description="Age of the oldest event that is not done; 0 if all are.",
+)
 
 
 async def find_oldest(connection: Connection) -> datetime | None:
     """Return when the oldest event that is not done was recorded, None if all are."""
     oldest: datetime | None = await connection.fetchval(OLDEST)
     return oldest
-
-
-PERIOD_SECONDS = 10.0
-oldest = metrics.meter().create_gauge(
-    "mainstem_oldest_event_age",
-    unit="s",
-    description="Age of the oldest event that is not done; 0 if all are.",
-)
 
 
 class Backlog:
@@ -37,11 +34,11 @@ class Backlog:
         """Measure if it is time to; return 0, since there is nothing more to do."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + PERIOD_SECONDS
-            oldest.set(await self.age_seconds())
+            oldest_age.set(await self.age_seconds())
         return 0
 
     async def age_seconds(self) -> float:
         """Return the age of the oldest event that is not done, by world time."""
         async with self._database.transaction() as connection:
-            recorded_at = await backlog.find_oldest(connection)
+            recorded_at = await find_oldest(connection)
         return 0.0 if recorded_at is None else (self._clock.now() - recorded_at).total_seconds()
