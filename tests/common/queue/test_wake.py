@@ -2,7 +2,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from redis.asyncio import Redis
@@ -170,6 +170,30 @@ async def test_a_full_claim_wakes_a_sibling(own_valkey: Valkey) -> None:
             await rows.wait_for_look()
         await rows.wait_for_look()
         assert await count_jobs(own_valkey) >= 1
+
+
+async def test_a_worker_that_ends_at_any_moment_of_its_listener_ends_in_time(own_valkey: Valkey) -> None:
+    # From the connection to the third poll; a wake-up in between has the listener run a job.
+    for milliseconds in range(0, 150, 3):
+        async with asyncio.timeout(10) as limit, worker(own_valkey.url, Rows()) as waker:
+            waker.wake("test")
+            await asyncio.sleep(milliseconds / 1_000)
+        # The worker's end takes the limit's cancellation for its listener's, so nothing is raised.
+        assert not limit.expired()
+
+
+async def test_a_task_that_loses_a_cancellation_is_cancelled_again() -> None:
+    sent: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    async def lose_a_cancellation() -> None:
+        with suppress(asyncio.CancelledError):
+            await sent
+        await asyncio.Event().wait()
+
+    task = asyncio.create_task(lose_a_cancellation())
+    await asyncio.sleep(0)
+    await wake.cancel(task)
+    assert task.cancelled()
 
 
 @asynccontextmanager

@@ -20,6 +20,8 @@ from redis.exceptions import RedisError
 WAKE_TTL_MS = 5_000
 POLL_SECONDS = 0.05
 BACKOFF_SECONDS = (1.0, 30.0)
+CANCEL_SECONDS = 0.1
+"""Time from one cancellation of a task to the next."""
 REDIS_ERRORS = (RedisError, OSError, TimeoutError)
 
 WakeQueue = ArqRedis
@@ -77,19 +79,31 @@ async def listen(service: str, redis_url: str, on_wake: Callable[[], None]) -> N
         redis = connect(redis_url)
         worker = _arq_worker(service, redis, on_wake)
         started_at = time.monotonic()
+        running = asyncio.create_task(worker.async_run())
         try:
-            await worker.async_run()
+            await asyncio.wait([running])
+            running.result()
         except Exception as error:  # noqa: BLE001 -- arq lets whatever its Redis calls raise end the worker
             if time.monotonic() - started_at > longest:
                 pause = BACKOFF_SECONDS[0]
             log.warning("wake_listener.ended", error=type(error).__name__, again_in_seconds=pause)
         finally:
+            await cancel(running)
             # arq cancels its jobs here and lets that come out, like whatever Redis answers; neither may
             # end the listener, nor leave the connections open.
-            await asyncio.gather(worker.close(), return_exceptions=True)
+            await asyncio.gather(running, worker.close(), return_exceptions=True)
             await close(redis)
         await asyncio.sleep(pause)
         pause = min(pause * 2, longest)
+
+
+async def cancel(task: asyncio.Task[None]) -> None:
+    """Cancel a task until it has ended; its error, if it has one, is left to the caller."""
+    # redis-py sends by `asyncio.wait_for`, which up to Python 3.11 drops a cancellation that comes together
+    # with the result: the task would run on for ever (https://github.com/python/cpython/issues/86296).
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=CANCEL_SECONDS)
 
 
 def _arq_worker(service: str, redis: WakeQueue, on_wake: Callable[[], None]) -> Worker:

@@ -68,8 +68,6 @@ async def open_waker(redis_url: str | None) -> AsyncIterator[Waker]:
     try:
         yield waker
     finally:
-        sender.cancel()
-        with suppress(asyncio.CancelledError):
-            await sender
+        await wake.cancel(sender)
         if redis is not None:
             await wake.close(redis)
