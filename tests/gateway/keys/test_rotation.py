@@ -4,11 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from tiny_gateway import GRANT, SECRET, CountedPool, Gateway
+from tiny_gateway import CHEAP, GRANT, SECRET, CountedPool, Gateway
 
 from mainstem.gateway.clients import storage as clients
 from mainstem.gateway.clients.directory import Directory
-from mainstem.gateway.clients.secrets import hash_secret
 from mainstem.gateway.clients.storage import ApiClient, ClientSecret
 
 SECOND, THIRD = "secret_the-second", "secret_the-third"
@@ -21,7 +20,7 @@ async def login(gateway: Gateway, client_id: str, secret: str = SECRET) -> int:
 
 async def rotate(gateway: Gateway, client_id: str, secret: str) -> None:
     async with gateway.pool.transaction() as connection:
-        await clients.rotate(connection, client_id, secret_hash=hash_secret(secret), at=datetime.now(UTC))
+        await clients.rotate(connection, client_id, secret_hash=CHEAP.hash(secret), at=datetime.now(UTC))
 
 
 async def retire(gateway: Gateway, client_id: str) -> None:

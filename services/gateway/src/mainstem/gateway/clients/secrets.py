@@ -1,4 +1,4 @@
-"""Client secrets and their Argon2id hashes; slow on purpose, in one thread of low priority."""
+"""Secrets of API clients and their Argon2id hashes, compared in one thread of low priority."""
 
 import asyncio
 import os
@@ -20,7 +20,7 @@ Fifty bad logins a second slow another route by a fifth; at normal priority by t
 """
 
 # OWASP's least costly choice: secrets are 32 random bytes, so nobody guesses them from the hash anyway.
-_hasher = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
 
 def new_secret() -> str:
@@ -30,15 +30,16 @@ def new_secret() -> str:
 
 def hash_secret(secret: str) -> str:
     """Return what is stored in place of the secret."""
-    return _hasher.hash(secret)
+    return HASHER.hash(secret)
 
 
 class Comparison:
     """Compares a secret with hashes, off the event loop and one comparison at a time."""
 
-    def __init__(self) -> None:
+    def __init__(self, hasher: PasswordHasher = HASHER) -> None:
+        self._hasher = hasher
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="argon2", initializer=_lower_priority)
-        self._decoy = hash_secret(new_secret())
+        self._decoy = hasher.hash(new_secret())
 
     async def find(self, secret: str, secret_hashes: Sequence[str]) -> str | None:
         """Return the hash that is the secret's, or None.
@@ -47,22 +48,20 @@ class Comparison:
         """
         padded = [*secret_hashes, *[self._decoy] * LIVE_SECRETS][:LIVE_SECRETS]
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._thread, _find, secret, padded)
+        return await loop.run_in_executor(self._thread, self._find, secret, padded)
 
     def close(self) -> None:
         """End the thread."""
         self._thread.shutdown(wait=False, cancel_futures=True)
 
+    def _find(self, secret: str, secret_hashes: Sequence[str]) -> str | None:
+        return next((candidate for candidate in secret_hashes if self._matches(candidate, secret)), None)
 
-def _find(secret: str, secret_hashes: Sequence[str]) -> str | None:
-    return next((one for one in secret_hashes if _matches(one, secret)), None)
-
-
-def _matches(secret_hash: str, secret: str) -> bool:
-    try:
-        return _hasher.verify(secret_hash, secret)
-    except (Argon2Error, InvalidHashError):
-        return False
+    def _matches(self, secret_hash: str, secret: str) -> bool:
+        try:
+            return self._hasher.verify(secret_hash, secret)
+        except (Argon2Error, InvalidHashError):
+            return False
 
 
 def _lower_priority() -> None:

@@ -1,6 +1,8 @@
 """Authentication of clients by secret: at once by a proof, else by Argon2, in turn and within limits."""
 
 import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import structlog
@@ -31,11 +33,16 @@ class Attempt:
 class Authentication:
     """Verifies secrets. Failed attempts of others neither refuse nor delay a client with a proof."""
 
-    def __init__(self, directory: Directory, comparison: Comparison) -> None:
+    def __init__(
+        self,
+        directory: Directory,
+        comparison: Comparison,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._directory = directory
         self._comparison = comparison
-        self._proofs = Proofs()
-        self._attempts = Attempts()
+        self._proofs = Proofs(monotonic)
+        self._attempts = Attempts(monotonic)
         self._turns = Turns()
 
     async def authenticate(self, attempt: Attempt) -> ApiClient:
