@@ -17,7 +17,7 @@ from mainstem.common.errors import TooManyRequestsError
 from mainstem.gateway.clients import storage as clients
 from mainstem.gateway.clients.directory import Directory
 from mainstem.gateway.clients.secrets import Comparison
-from mainstem.gateway.tokens.authentication import Attempt, Authentication
+from mainstem.gateway.tokens.authentication import Authentication, LoginAttempt
 from mainstem.gateway.tokens.credentials import Credentials, CredentialsError
 
 NEW_SECRET = "secret_after-a-rotation"
@@ -34,7 +34,7 @@ async def login(gateway: Gateway) -> AsyncIterator[Login]:
             authentication = Authentication(directory, comparison, monotonic=lambda: 1000.0)
 
             async def login(client_id: str, secret: str = SECRET, *, address: str) -> int:
-                attempt = Attempt(Credentials(client_id, secret, "form"), address)
+                attempt = LoginAttempt(Credentials(client_id, secret, "form"), address)
                 try:
                     await authentication.authenticate(attempt)
                 except (CredentialsError, TooManyRequestsError) as error:

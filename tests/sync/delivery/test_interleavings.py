@@ -14,9 +14,9 @@ from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.world.clock import MovableClock
 from mainstem.sync.delivery.deliver import LEASE_SECONDS, MARGIN_SECONDS, Deliverer
 from mainstem.sync.delivery.relay import Relay
-from mainstem.sync.delivery.slots import Limit, Slots
+from mainstem.sync.delivery.slots import SlotLimit, Slots
 from mainstem.sync.platforms.acoustic.platform import NAME, Acoustic
-from mainstem.sync.platforms.acoustic.tokens import Account
+from mainstem.sync.platforms.acoustic.tokens import AcousticAccount
 
 Owner = Any
 
@@ -46,9 +46,9 @@ async def test_no_request_starts_that_might_outlive_its_lease(
     """A request may take so long that another worker could hold the delivery before it ends."""
     email_id = await people.add()
     seconds = LEASE_SECONDS - MARGIN_SECONDS + 1
-    slots = Slots(sync_database, Limit(NAME, 1, request_seconds=1.0), "worker")
+    slots = Slots(sync_database, SlotLimit(NAME, 1, request_seconds=1.0), "worker")
     await slots.refresh()
-    account = Account(
+    account = AcousticAccount(
         client_id=ACCOUNT.client_id,
         client_secret=ACCOUNT.client_secret,
         refresh_token=ACCOUNT.refresh_token,

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from mainstem.common.database.sessions import Database
-from mainstem.sync.delivery.slots import Limit, Slots, share_of
+from mainstem.sync.delivery.slots import SlotLimit, Slots, share_of
 
 Owner = Any
-LIMIT = Limit("acoustic", 10, request_seconds=10.0)
+LIMIT = SlotLimit("acoustic", 10, request_seconds=10.0)
 MakeSlots = Callable[..., Slots]
 
 
 @pytest.fixture
 def make_slots(sync_database: Database) -> MakeSlots:
-    def make(owner: str, limit: Limit = LIMIT, seconds: float = 30.0) -> Slots:
+    def make(owner: str, limit: SlotLimit = LIMIT, seconds: float = 30.0) -> Slots:
         return Slots(sync_database, limit, owner, seconds)
 
     return make
@@ -132,13 +132,13 @@ async def test_a_smaller_limit_leaves_the_slots_above_it_alone(make_slots: MakeS
     first = make_slots("first")
     await first.refresh()
     await first.leave()
-    fewer = make_slots("fewer", Limit("acoustic", 3, request_seconds=10.0))
+    fewer = make_slots("fewer", SlotLimit("acoustic", 3, request_seconds=10.0))
     await fewer.refresh()
     assert await leased(owner) == {"fewer": 3}
 
 
 async def test_a_slot_can_be_kept_for_a_while_after_its_request(make_slots: MakeSlots) -> None:
-    slots = make_slots("one", Limit("acoustic", 1, request_seconds=10.0))
+    slots = make_slots("one", SlotLimit("acoustic", 1, request_seconds=10.0))
     await slots.refresh()
     (await slots.borrow(1)).give_back_after(0.2)
     with pytest.raises(TimeoutError):

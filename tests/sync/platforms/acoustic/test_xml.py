@@ -63,7 +63,7 @@ def test_an_answer_that_says_true_is_success(word: str) -> None:
     ],
 )
 def test_an_answer_that_does_not_say_true_is_a_failure(inside: str) -> None:
-    with pytest.raises(xml.FaultError):
+    with pytest.raises(xml.AcousticFaultError):
         xml.read_answer(answer(inside))
 
 
@@ -91,7 +91,7 @@ def test_a_fault_without_a_text_may_be_an_expired_session() -> None:
     ],
 )
 def test_everything_else_is_a_failure(content: bytes, text: str) -> None:
-    with pytest.raises(xml.FaultError) as raised:
+    with pytest.raises(xml.AcousticFaultError) as raised:
         xml.read_answer(content)
     assert str(raised.value) == text
 

@@ -27,7 +27,7 @@ from mainstem.gateway.tokens.access import Issuer
 from mainstem.gateway.tokens.authentication import Authentication
 from mainstem.gateway.tokens.callers import Callers
 from mainstem.gateway.tokens.endpoints import TokenState
-from mainstem.gateway.tokens.identities import Identities
+from mainstem.gateway.tokens.identities import IdentitySigner
 
 SERVICE = "gateway"
 ENDPOINTS = (*tokens.ENDPOINTS, *keys.ENDPOINTS)
@@ -81,7 +81,7 @@ async def lifespan(_app: Starlette, settings: Settings, table: RouteTable) -> As
                     "ring": ring,
                     "issuer": Issuer(Authentication(directory, comparison), ring),
                     "callers": Callers(directory, ring),
-                    "identities": Identities(ring),
+                    "identities": IdentitySigner(ring),
                     "table": table,
                     "proxy": proxy,
                 }

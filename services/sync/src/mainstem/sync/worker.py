@@ -19,7 +19,7 @@ from mainstem.sync.delivery import relay
 from mainstem.sync.delivery.deliver import AHEAD, MARGIN_SECONDS, Deliverer, open_deliverer
 from mainstem.sync.delivery.pause import pausable
 from mainstem.sync.delivery.relay import Relay
-from mainstem.sync.delivery.slots import Limit, open_slots
+from mainstem.sync.delivery.slots import SlotLimit, open_slots
 from mainstem.sync.platforms.acoustic import platform as acoustic
 from mainstem.sync.platforms.acoustic import tokens
 from mainstem.sync.settings import Settings
@@ -84,7 +84,7 @@ async def open_acoustic(
         owner: this worker, in leases.
         look: called when a delivery is due again as soon as it is settled.
     """
-    account = tokens.Account(
+    account = tokens.AcousticAccount(
         client_id=settings.acoustic_client_id,
         client_secret=settings.acoustic_client_secret.get_secret_value(),
         refresh_token=settings.acoustic_refresh_token.get_secret_value(),
@@ -92,7 +92,7 @@ async def open_acoustic(
         product_table=settings.acoustic_product_table,
     )
     seconds = settings.acoustic_timeout_seconds
-    limit = Limit(acoustic.NAME, settings.acoustic_concurrency, seconds + MARGIN_SECONDS)
+    limit = SlotLimit(acoustic.NAME, settings.acoustic_concurrency, seconds + MARGIN_SECONDS)
     async with (
         open_client(
             acoustic.NAME,

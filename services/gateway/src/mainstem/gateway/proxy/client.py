@@ -35,10 +35,10 @@ class PoolFullError(UnavailableError):
     """All connections to the upstream stayed in use for the whole time that the request could wait."""
 
 
-class Connection(asyncio.Protocol):
+class UpstreamConnection(asyncio.Protocol):
     """One connection to an upstream: idle in the pool, or with one exchange."""
 
-    def __init__(self, pool: "Pool") -> None:
+    def __init__(self, pool: "UpstreamPool") -> None:
         self.answer: IncomingAnswer | None = None
         self.is_pooled = False
         """Whether it has served an exchange before this one."""
@@ -152,7 +152,7 @@ class Connection(asyncio.Protocol):
         self.abort()
 
 
-class Pool:
+class UpstreamPool:
     """Connections to one upstream. The latest that came back is used first; three idle seconds close one."""
 
     def __init__(self, base_url: str, *, connections: int = CONNECTIONS) -> None:
@@ -163,7 +163,7 @@ class Pool:
         self._streams = 0
         self._most_streams = connections // 2
         self._free = asyncio.Semaphore(connections)
-        self._idle: list[Connection] = []
+        self._idle: list[UpstreamConnection] = []
         self._sweeping: asyncio.TimerHandle | None = None
 
     @property
@@ -191,7 +191,7 @@ class Pool:
         finally:
             self._streams -= 1
 
-    async def take(self, seconds: float, *, is_fresh: bool = False) -> Connection:
+    async def take(self, seconds: float, *, is_fresh: bool = False) -> UpstreamConnection:
         """Return an idle connection, or a new one; `Connection.finish` gives it back.
 
         Args:
@@ -212,7 +212,7 @@ class Pool:
             self._free.release()
             raise
 
-    def give_back(self, connection: Connection, *, is_kept: bool) -> None:
+    def give_back(self, connection: UpstreamConnection, *, is_kept: bool) -> None:
         """Take a connection back, or only the right to it."""
         self._free.release()
         if not is_kept:
@@ -223,7 +223,7 @@ class Pool:
         if self._sweeping is None:
             self._sweeping = loop.call_later(IDLE_SECONDS, self._sweep)
 
-    def discard(self, connection: Connection) -> None:
+    def discard(self, connection: UpstreamConnection) -> None:
         """Forget an idle connection."""
         if connection in self._idle:
             self._idle.remove(connection)
@@ -246,20 +246,20 @@ class Pool:
         except TimeoutError:
             raise PoolFullError("too many requests wait for the service; try again later") from None
 
-    def _find_idle(self) -> Connection | None:
+    def _find_idle(self) -> UpstreamConnection | None:
         while self._idle:
             if not (connection := self._idle.pop()).has_ended:
                 return connection
         return None
 
-    async def _connect(self, due: float) -> Connection:
+    async def _connect(self, due: float) -> UpstreamConnection:
         host, port = self._address
         name = host if self._tls is not None else None
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout_at(min(due, loop.time() + CONNECT_SECONDS)):
                 _, connection = await loop.create_connection(
-                    lambda: Connection(self), host, port, ssl=self._tls, server_hostname=name
+                    lambda: UpstreamConnection(self), host, port, ssl=self._tls, server_hostname=name
                 )
         except TimeoutError:
             raise ConnectTimeoutError from None

@@ -11,7 +11,7 @@ from mainstem.gateway.proxy.forward import Proxy
 from mainstem.gateway.proxy.headers import read_host
 from mainstem.gateway.routes.table import RouteTable
 from mainstem.gateway.tokens.callers import Callers
-from mainstem.gateway.tokens.identities import Identities
+from mainstem.gateway.tokens.identities import IdentitySigner
 
 log = structlog.get_logger()
 
@@ -20,7 +20,7 @@ class ProxyState(TypedDict):
     """Request state that the proxy endpoint reads."""
 
     callers: Callers
-    identities: Identities
+    identities: IdentitySigner
     table: RouteTable
     proxy: Proxy
 

@@ -20,9 +20,9 @@ from mainstem.gateway.proxy import headers
 from mainstem.gateway.proxy.answer import NO_BODY, ConnectionEndedError, IncomingAnswer, UpstreamError
 from mainstem.gateway.proxy.body import ClientGoneError, IncomingBody
 from mainstem.gateway.proxy.client import (
-    Connection,
     ConnectTimeoutError,
-    Pool,
+    UpstreamConnection,
+    UpstreamPool,
     UpstreamTimeoutError,
 )
 from mainstem.gateway.proxy.watch import Clock, Watch
@@ -41,7 +41,7 @@ failures = metrics.meter().create_counter(
 class Upstream:
     """A service behind the gateway: its connections, and its circuit breaker."""
 
-    pool: Pool
+    pool: UpstreamPool
     breaker: Breaker
 
 
@@ -91,7 +91,7 @@ async def open_proxy(base_urls: Mapping[str, str], *, circuit_seconds: float) ->
         circuit_seconds: seconds from the opening of a circuit breaker to each trial.
     """
     upstreams = {
-        name: Upstream(Pool(url), Breaker(name, open_seconds=circuit_seconds))
+        name: Upstream(UpstreamPool(url), Breaker(name, open_seconds=circuit_seconds))
         for name, url in base_urls.items()
     }
     try:
@@ -203,7 +203,7 @@ class _Exchange:
             clock.pause()
             connection.finish(answer)
 
-    async def _take(self, *, is_fresh: bool) -> Connection:
+    async def _take(self, *, is_fresh: bool) -> UpstreamConnection:
         loop = asyncio.get_running_loop()
         started_at = loop.time()
         self._has_queued = self._pool.is_full
@@ -213,7 +213,7 @@ class _Exchange:
 
     @asynccontextmanager
     async def _uploading(
-        self, connection: Connection, answer: IncomingAnswer, clock: Clock
+        self, connection: UpstreamConnection, answer: IncomingAnswer, clock: Clock
     ) -> AsyncIterator[None]:
         """Send the body on as it arrives, until it is whole or the answer is."""
         uploading = asyncio.create_task(self._upload(connection, answer, clock))
@@ -223,7 +223,7 @@ class _Exchange:
             uploading.cancel()
             await asyncio.gather(uploading, return_exceptions=True)
 
-    async def _upload(self, connection: Connection, answer: IncomingAnswer, clock: Clock) -> None:
+    async def _upload(self, connection: UpstreamConnection, answer: IncomingAnswer, clock: Clock) -> None:
         clock.pause()
         try:
             async for part in self._body.parts():
@@ -242,7 +242,7 @@ class _Exchange:
         return chunk + b"0\r\n\r\n" if self._body.has_ended else chunk
 
     async def _pass_on(
-        self, connection: Connection, answer: IncomingAnswer, clock: Clock, watch: Watch, span: Span
+        self, connection: UpstreamConnection, answer: IncomingAnswer, clock: Clock, watch: Watch, span: Span
     ) -> None:
         await answer.head()
         # Whatever its status: who answers is not away, and may tell its callers itself what is wrong.

@@ -27,7 +27,7 @@ _TEMPLATE = re.compile(r"(?:/(?:\{[a-z_]+\}|[A-Za-z0-9._~-]+))+")
 _PATH = re.compile(rb"(?:/(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})+)+")
 _AMBIGUOUS = re.compile(rb"\.{1,2}|.*[\x00-\x1f\x7f/\\].*", re.DOTALL)
 
-Shape = tuple[bytes | None, ...]
+PathShape = tuple[bytes | None, ...]
 """A path by its segments; None stands for a parameter."""
 
 
@@ -43,7 +43,7 @@ class Route(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Annotated[float, msgspec.Meta(gt=0)] = 20.0
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> PathShape:
         """The path with its parameters' names left out."""
         parts = self.path[1:].split("/")
         return tuple(None if _PARAMETER.fullmatch(part) else part.encode() for part in parts)
@@ -63,10 +63,10 @@ class RouteTable:
     """All rules. Where several paths fit, a literal segment beats a parameter, from the left."""
 
     def __init__(self, routes: Sequence[Route]) -> None:
-        shapes: dict[Shape, dict[str, Route]] = defaultdict(dict)
+        shapes: dict[PathShape, dict[str, Route]] = defaultdict(dict)
         for route in routes:
             shapes[route.shape].update((method, route) for method in _served(route))
-        self._by_length: dict[int, list[tuple[Shape, dict[str, Route]]]] = defaultdict(list)
+        self._by_length: dict[int, list[tuple[PathShape, dict[str, Route]]]] = defaultdict(list)
         for shape in sorted(shapes, key=lambda shape: [part is None for part in shape]):
             self._by_length[len(shape)].append((shape, shapes[shape]))
 

@@ -16,7 +16,7 @@ from mainstem.common.errors import BadRequestError
 from mainstem.gateway.keys.ring import KeyRing
 from mainstem.gateway.keys.storage import TOKEN_SECONDS
 from mainstem.gateway.tokens.attempts import network_of
-from mainstem.gateway.tokens.authentication import Attempt, Authentication
+from mainstem.gateway.tokens.authentication import Authentication, LoginAttempt
 from mainstem.gateway.tokens.credentials import CredentialsError, check_grant, credentials_of
 
 TYPE = "at+jwt"
@@ -86,7 +86,7 @@ class Issuer:
         if credentials is None:
             log.info("token.refused", token_fail="No credentials")  # noqa: S106 -- the reason
             raise CredentialsError
-        client = await self._authentication.authenticate(Attempt(credentials, network_of(host)))
+        client = await self._authentication.authenticate(LoginAttempt(credentials, network_of(host)))
         asked = frozenset(form.get("scope", "").split())
         scopes = client.scopes & asked if asked else client.scopes
         if not scopes:

@@ -23,7 +23,7 @@ log = structlog.get_logger()
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
+class LoginAttempt:
     """Credentials, and the address that they came from, as `attempts.network_of` returns it."""
 
     credentials: Credentials
@@ -45,7 +45,7 @@ class Authentication:
         self._attempts = Attempts(monotonic)
         self._turns = Turns()
 
-    async def authenticate(self, attempt: Attempt) -> ApiClient:
+    async def authenticate(self, attempt: LoginAttempt) -> ApiClient:
         """Return the client whose secret it is.
 
         Raises:
@@ -74,7 +74,7 @@ class Authentication:
         secret_hash = self._proofs.find(credentials.client_id, credentials.client_secret)
         return _secret_of(client, secret_hash)
 
-    async def _verify(self, attempt: Attempt) -> tuple[ApiClient, ClientSecret]:
+    async def _verify(self, attempt: LoginAttempt) -> tuple[ApiClient, ClientSecret]:
         credentials, address = attempt.credentials, attempt.address
         has_place = self._proofs.has_place(credentials.client_id, address)
         # Before anything else, so that an attempt over the limit takes no turn.

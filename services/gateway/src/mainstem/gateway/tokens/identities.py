@@ -15,7 +15,7 @@ REUSED_SECONDS = 30.0
 REMEMBERED = 10_000
 
 
-class Identities:
+class IdentitySigner:
     """Signs identities; the same principal and upstream get the same one for half a minute."""
 
     def __init__(self, ring: KeyRing) -> None:

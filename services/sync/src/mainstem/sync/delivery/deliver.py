@@ -16,26 +16,26 @@ from mainstem.common.clock import Clock
 from mainstem.common.database.pool import Connections
 from mainstem.common.queue.lease import Lease
 from mainstem.common.telemetry import metrics, spans
-from mainstem.sync.delivery.grouped import Store
-from mainstem.sync.delivery.holds import (
+from mainstem.sync.delivery.batching import DeliveryStore
+from mainstem.sync.delivery.leases import (
     BUSY_SUSPECT_SECONDS,
     SUSPECT_SECONDS,
     SUSPECT_WAIT_SECONDS,
-    Attempt,
-    HoldLostError,
+    DeliveryAttempt,
+    LeaseLostError,
     confirmation,
 )
 from mainstem.sync.delivery.slots import Slots
-from mainstem.sync.delivery.storage import Arrival, Claimed
+from mainstem.sync.delivery.storage import ClaimedDelivery, SuccessfulDelivery
 from mainstem.sync.platforms import difference
-from mainstem.sync.platforms.difference import Base
+from mainstem.sync.platforms.difference import SentHashes
 from mainstem.sync.platforms.protocol import (
     NotPreparedError,
     Platform,
-    Request,
+    PlatformRequest,
     SendError,
     SendUnknownError,
-    Shape,
+    ShapedContact,
 )
 
 LEASE_SECONDS = 60.0
@@ -67,7 +67,7 @@ class Deliverer:
         sends: bool = True,
         lease_seconds: float = LEASE_SECONDS,
     ) -> None:
-        self._store = Store(database, platform.name, clock)
+        self._store = DeliveryStore(database, platform.name, clock)
         self._platform = platform
         self._slots = slots
         self._clock = clock
@@ -107,12 +107,12 @@ class Deliverer:
         """Wait for what is under way, at most so long; return what has not ended."""
         return (await asyncio.wait(self._running, timeout=seconds))[1] if self._running else set()
 
-    async def _start(self, claim: Callable[[Lease], Awaitable[Sequence[Claimed]]]) -> int:
+    async def _start(self, claim: Callable[[Lease], Awaitable[Sequence[ClaimedDelivery]]]) -> int:
         lease = Lease(self._owner, self._lease_seconds)
         claimed_at, started_at = time.monotonic(), time.time_ns()
         claimed = await claim(lease)
-        for one in claimed:
-            attempt = Attempt(one, claimed_at + lease.seconds, started_at)
+        for delivery in claimed:
+            attempt = DeliveryAttempt(delivery, claimed_at + lease.seconds, started_at)
             self._running.add(task := asyncio.create_task(self._deliver(attempt)))
             task.add_done_callback(self._running.discard)
             task.add_done_callback(_ended)
@@ -136,7 +136,7 @@ class Deliverer:
                 await asyncio.wait(self._running, return_when=asyncio.FIRST_COMPLETED)
         return most - len(self._running)
 
-    async def _deliver(self, attempt: Attempt) -> None:
+    async def _deliver(self, attempt: DeliveryAttempt) -> None:
         claimed = attempt.claimed
         with spans.span_for(
             "deliver",
@@ -148,7 +148,7 @@ class Deliverer:
         ):
             try:
                 await self._attempt(attempt)
-            except HoldLostError:
+            except LeaseLostError:
                 await self._let_go(attempt)
             except (SendError, SendUnknownError) as error:
                 await self._fail(attempt, str(error))
@@ -157,7 +157,7 @@ class Deliverer:
                 log.exception("delivery.raised", contact_id=str(claimed.contact_id))
                 await self._fail(attempt, type(error).__name__)
 
-    async def _attempt(self, attempt: Attempt) -> None:
+    async def _attempt(self, attempt: DeliveryAttempt) -> None:
         claimed = attempt.claimed
         shape = await self._shape(claimed)
         if shape is None or not self._sends:
@@ -178,42 +178,42 @@ class Deliverer:
             await self._send(attempt, request)
         await self._succeed(attempt, sent, is_sent=bool(requests))
 
-    async def _shape(self, claimed: Claimed) -> Shape | None:
+    async def _shape(self, claimed: ClaimedDelivery) -> ShapedContact | None:
         """Return what the platform is to hold, read after the claim; None if there is no such contact."""
         profile = await self._store.load(claimed)
         return None if profile is None else self._platform.shape(profile)
 
-    async def _intend(self, attempt: Attempt, base: Base) -> None:
+    async def _intend(self, attempt: DeliveryAttempt, base: SentHashes) -> None:
         """Write down what is about to be sent: whatever happens now, nothing of it is taken for granted."""
-        await self._hold(attempt, self._store.intend(attempt.claimed, base))
+        await self._extend_lease(attempt, self._store.intend(attempt.claimed, base))
 
-    async def _prepare(self, attempt: Attempt) -> None:
+    async def _prepare(self, attempt: DeliveryAttempt) -> None:
         try:
             await self._platform.prepare()
         except SendError as error:
-            attempt.answer("prepare", "failure", str(error), 0.0, self._clock.now())
+            attempt.record("prepare", "failure", str(error), 0.0, self._clock.now())
             raise
 
-    async def _send(self, attempt: Attempt, request: Request) -> None:
+    async def _send(self, attempt: DeliveryAttempt, request: PlatformRequest) -> None:
         try:
             await self._send_once(attempt, request)
         except NotPreparedError:
             await self._prepare(attempt)
             await self._send_once(attempt, request)
 
-    async def _send_once(self, attempt: Attempt, request: Request) -> None:
+    async def _send_once(self, attempt: DeliveryAttempt, request: PlatformRequest) -> None:
         """Send one request, if the delivery and a slot are ours for as long as that may take."""
         needed = self._platform.timeout_seconds + MARGIN_SECONDS
         if attempt.held_until - time.monotonic() - needed <= self._lease_seconds / 2:
             # A contact with many rows under a slow platform takes longer than a lease.
-            await self._hold(attempt, self._store.renew(attempt.claimed))
+            await self._extend_lease(attempt, self._store.renew(attempt.claimed))
         left = attempt.held_until - time.monotonic() - needed
         if left <= 0:
-            raise HoldLostError
+            raise LeaseLostError
         try:
             slot = await self._slots.borrow(left)
         except TimeoutError:
-            raise HoldLostError from None
+            raise LeaseLostError from None
         try:
             await self._recorded(attempt, request)
         except SendError:
@@ -225,14 +225,14 @@ class Deliverer:
             raise
         slot.give_back()
 
-    async def _hold(self, attempt: Attempt, holding: Awaitable[bool]) -> None:
-        """Hold the delivery from now on for a whole lease, by what says whether it is still held."""
+    async def _extend_lease(self, attempt: DeliveryAttempt, renewal: Awaitable[bool]) -> None:
+        """Count the lease from now, if `renewal` returns that the delivery is still held."""
         renewed_at = time.monotonic()
-        if not await holding:
-            raise HoldLostError
+        if not await renewal:
+            raise LeaseLostError
         attempt.held_until = renewed_at + attempt.claimed.lease.seconds
 
-    async def _recorded(self, attempt: Attempt, request: Request) -> None:
+    async def _recorded(self, attempt: DeliveryAttempt, request: PlatformRequest) -> None:
         started_at = time.monotonic()
         outcome, text = "unknown", None
         try:
@@ -246,29 +246,31 @@ class Deliverer:
             raise
         finally:
             seconds = time.monotonic() - started_at
-            attempt.answer(request.kind, outcome, text, seconds, self._clock.now())
+            attempt.record(request.kind, outcome, text, seconds, self._clock.now())
 
-    async def _succeed(self, attempt: Attempt, sent: Base, *, is_sent: bool) -> None:
+    async def _succeed(self, attempt: DeliveryAttempt, sent: SentHashes, *, is_sent: bool) -> None:
         confirm_at = confirmation(attempt.claimed, self._clock.now())
         # What is confirmed later goes in full once more.
         base = sent if confirm_at is None else difference.unknown(sent)
-        is_due = await self._store.succeed(Arrival(attempt.claimed, base, confirm_at, attempt.answers))
+        is_due = await self._store.succeed(
+            SuccessfulDelivery(attempt.claimed, base, confirm_at, attempt.log_entries)
+        )
         self._say(attempt, "delivery.succeeded", is_held=is_due is not None, is_sent=is_sent)
         if is_due:
             self._on_due()
 
-    async def _fail(self, attempt: Attempt, error: str) -> None:
-        text, answers = error[:LONGEST_ERROR], attempt.answers
-        is_unknown = any(answer.outcome == "unknown" for answer in answers)
-        is_held = await self._store.fail(attempt.claimed, text, answers, is_unknown=is_unknown)
+    async def _fail(self, attempt: DeliveryAttempt, error: str) -> None:
+        text, entries = error[:LONGEST_ERROR], attempt.log_entries
+        is_unknown = any(entry.outcome == "unknown" for entry in entries)
+        is_held = await self._store.fail(attempt.claimed, text, entries, is_unknown=is_unknown)
         spans.mark_failed()
         self._say(attempt, "delivery.failed", is_held=is_held, error=text, is_unknown=is_unknown)
 
-    async def _let_go(self, attempt: Attempt) -> None:
-        await self._store.give_back(attempt.claimed, attempt.answers)
+    async def _let_go(self, attempt: DeliveryAttempt) -> None:
+        await self._store.give_back(attempt.claimed, attempt.log_entries)
         self._say(attempt, "delivery.given_back")
 
-    def _say(self, attempt: Attempt, event: str, *, is_held: bool = True, **fields: Any) -> None:
+    def _say(self, attempt: DeliveryAttempt, event: str, *, is_held: bool = True, **fields: Any) -> None:
         """Log and count how a delivery ended; one that was settled by another holder meanwhile did not."""
         claimed = attempt.claimed
         name = event if is_held else "delivery.lease_lost"
@@ -278,7 +280,7 @@ class Deliverer:
             platform=claimed.platform,
             contact_id=str(claimed.contact_id),
             failures=claimed.failures,
-            requests=[f"{answer.request}:{answer.outcome}" for answer in attempt.answers],
+            requests=[f"{entry.request}:{entry.outcome}" for entry in attempt.log_entries],
             **attempt.notes,
             **fields,
         )

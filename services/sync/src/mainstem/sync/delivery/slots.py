@@ -68,7 +68,7 @@ LEAVE = "DELETE FROM contact.slot_holder WHERE platform = $1 AND owner = $2"
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class SlotLimit:
     """What a platform allows."""
 
     platform: str
@@ -82,7 +82,7 @@ class Slots:
     """The slots that this worker leases, lent to one request each."""
 
     def __init__(
-        self, database: Transactions, limit: Limit, owner: str, seconds: float = LEASE_SECONDS
+        self, database: Transactions, limit: SlotLimit, owner: str, seconds: float = LEASE_SECONDS
     ) -> None:
         self._database = database
         self._limit = limit
@@ -181,7 +181,7 @@ def share_of(at_once: int, workers: int, before: int) -> int:
 
 
 @asynccontextmanager
-async def open_slots(database: Transactions, limit: Limit, owner: str) -> AsyncIterator[Slots]:
+async def open_slots(database: Transactions, limit: SlotLimit, owner: str) -> AsyncIterator[Slots]:
     """Lease this worker's share, and keep it until the end."""
     slots = Slots(database, limit, owner)
     await slots.refresh()

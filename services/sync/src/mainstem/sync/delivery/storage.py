@@ -1,4 +1,4 @@
-"""Storage of deliveries: marks, claims and settling; what each platform answered. No ORM: this is hot.
+"""Storage of deliveries: marks, claims, settling and the delivery log. Plain SQL on a hot path.
 
 A row is due while `wanted > sent`. The claim returns `wanted` before anything is loaded; success sets `sent`
 to that value: a mark that arrives in between leaves the row due.
@@ -15,7 +15,7 @@ import asyncpg
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import IN_ORDER, Lease, affected, retry_delay
-from mainstem.sync.platforms.difference import Base
+from mainstem.sync.platforms.difference import SentHashes
 
 MOST_TRACES = 16
 """How many marks' traces a delivery keeps: the oldest ones, and the latest."""
@@ -73,7 +73,7 @@ IN_TURN = """taken AS MATERIALIZED (
   WHERE contact_id = ANY($1::uuid[]) AND platform = ANY($2::varchar[])
   ORDER BY contact_id, platform FOR UPDATE
 )"""
-"""Takes the rows in the order in which marks take them: two who take several never wait in a circle."""
+"""Takes the rows in the order in which marks take them: two that take several never deadlock."""
 
 HELD_BY_GIVEN = """delivery.contact_id = ANY($1::uuid[]) AND delivery.contact_id = taken.contact_id
     AND delivery.platform = taken.platform AND delivery.contact_id = given.contact_id
@@ -135,13 +135,13 @@ LOGGED = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Claimed:
+class ClaimedDelivery:
     """A delivery that this worker holds. `wanted` is what it settles, whatever is marked meanwhile."""
 
     contact_id: UUID
     platform: str
     wanted: int
-    base: Base
+    base: SentHashes
     is_unknown: bool
     confirm_at: datetime | None
     failures: int
@@ -155,7 +155,7 @@ class Claimed:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class DeliveryLogEntry:
     """How one request ended: `success`, `failure` or `unknown`. The error quotes nobody's data."""
 
     request: str
@@ -167,24 +167,24 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Intent:
-    """What is about to be sent: `base` is what the platform may hold from then on."""
+class SendIntent:
+    """A send that is about to begin: `base` is what the platform may hold from then on."""
 
-    claimed: Claimed
-    base: Base
+    claimed: ClaimedDelivery
+    base: SentHashes
 
 
 @dataclass(frozen=True, slots=True)
-class Arrival:
-    """A delivery that arrived: `base` is what the platform holds, `answers` what it said.
+class SuccessfulDelivery:
+    """A delivery that succeeded: `base` is what the platform holds now, `log_entries` how each request ended.
 
     `confirm_at` is when the contact goes once more, if it must.
     """
 
-    claimed: Claimed
-    base: Base
+    claimed: ClaimedDelivery
+    base: SentHashes
     confirm_at: datetime | None
-    answers: Sequence[Answer]
+    log_entries: Sequence[DeliveryLogEntry]
 
 
 async def mark(
@@ -197,7 +197,7 @@ async def mark(
 
     A live row is due at once, one that waits for its retry goes on waiting. The row keeps the traces of
     all marks that the next delivery serves. Rows are taken in order of their key, so that two who mark
-    never wait for each other in a circle.
+    never deadlock.
     """
     columns = (list(traceparents), list(traceparents.values()), list(platforms))
     await connection.execute(MARK, *columns, now, MOST_TRACES - 1)
@@ -211,61 +211,65 @@ async def claim(
     limit: int,
     *,
     is_suspect: bool = False,
-) -> list[Claimed]:
+) -> list[ClaimedDelivery]:
     """Take up to `limit` deliveries that are due, suspect ones or others; return live ones first."""
     await connection.execute(IN_ORDER)
     statement = CLAIM_SUSPECT if is_suspect else CLAIM
     rows = await connection.fetch(statement, lease.owner, lease.token, lease.duration, platform, now, limit)
-    claimed = [Claimed(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows]
-    return sorted(claimed, key=lambda one: one.failures)
+    claimed = [
+        ClaimedDelivery(**{**row, "base": json.loads(row["base"] or "{}")}, lease=lease) for row in rows
+    ]
+    return sorted(claimed, key=lambda delivery: delivery.failures)
 
 
-async def intend(connection: Connection, intents: Sequence[Intent]) -> list[bool]:
+async def intend(connection: Connection, intents: Sequence[SendIntent]) -> list[bool]:
     """Write down, before anything is sent, what the platform may hold from now on; renew the leases.
 
     One statement. Return which of them are held: for another one nothing may be sent.
     """
-    bases = [json.dumps(one.base) for one in intents]
-    leases = [one.claimed.lease.duration for one in intents]
+    bases = [json.dumps(intent.base) for intent in intents]
+    leases = [intent.claimed.lease.duration for intent in intents]
     rows = await connection.fetch(INTEND, *_keys(intents), bases, leases)
-    # By the token, too: one that lost its hold may stand beside the one that has it now.
+    # By the token, too: a claim that lost its lease may stand beside the claim that holds it now.
     held = {_key(row) for row in rows}
-    return [one.claimed.key in held for one in intents]
+    return [intent.claimed.key in held for intent in intents]
 
 
-async def succeed(connection: Connection, arrivals: Sequence[Arrival], now: datetime) -> list[bool | None]:
-    """Settle deliveries that arrived and keep what was answered; return which are due again at once.
+async def succeed(
+    connection: Connection, successes: Sequence[SuccessfulDelivery], now: datetime
+) -> list[bool | None]:
+    """Settle deliveries that succeeded and log their requests; return which are due again immediately.
 
     One statement. A delivery is due again if it was marked meanwhile. None stands for one that is no longer
     held: of that nothing was written but the answers. After an outcome that was unknown, the row stays
     wanted until a minute has passed: a request that was lost on its way may still arrive and overwrite what
     was sent since.
     """
-    claimed = [one.claimed for one in arrivals]
+    claimed = [success.claimed for success in successes]
     values = (
-        [one.wanted for one in claimed],
-        [json.dumps(one.base) for one in arrivals],
-        [one.confirm_at for one in arrivals],
-        [len(one.traceparents) for one in claimed],
+        [delivery.wanted for delivery in claimed],
+        [json.dumps(success.base) for success in successes],
+        [success.confirm_at for success in successes],
+        [len(delivery.traceparents) for delivery in claimed],
     )
-    answers = [_logged(one.claimed, answer) for one in arrivals for answer in one.answers]
-    columns = zip(*answers, strict=True) if answers else [()] * LOGGED
-    rows = await connection.fetch(SUCCEED, *_keys(arrivals), *values, now, *(list(one) for one in columns))
+    logged = [_logged(success.claimed, entry) for success in successes for entry in success.log_entries]
+    columns = zip(*logged, strict=True) if logged else [()] * LOGGED
+    rows = await connection.fetch(SUCCEED, *_keys(successes), *values, now, *map(list, columns))
     due = {_key(row): row["is_due"] for row in rows}
-    return [due.get(one.key) for one in claimed]
+    return [due.get(delivery.key) for delivery in claimed]
 
 
 def _key(row: asyncpg.Record) -> tuple[UUID, str, UUID]:
     return (row["contact_id"], row["platform"], row["token"])
 
 
-def _keys(given: Sequence[Intent | Arrival]) -> tuple[list[Any], ...]:
-    keys = [one.claimed.key for one in given]
+def _keys(given: Sequence[SendIntent | SuccessfulDelivery]) -> tuple[list[Any], ...]:
+    keys = [sent.claimed.key for sent in given]
     return tuple([key[number] for key in keys] for number in range(3))
 
 
 async def fail(
-    connection: Connection, claimed: Claimed, error: str, now: datetime, *, is_unknown: bool
+    connection: Connection, claimed: ClaimedDelivery, error: str, now: datetime, *, is_unknown: bool
 ) -> bool:
     """Settle a delivery that failed: it waits for its retry. Return False if it is no longer held."""
     due_at = now + retry_delay(claimed.failures + 1)
@@ -273,27 +277,29 @@ async def fail(
     return affected(status) == 1
 
 
-async def give_back(connection: Connection, claimed: Claimed) -> None:
+async def give_back(connection: Connection, claimed: ClaimedDelivery) -> None:
     """Let go of a delivery without having sent anything; it stays due."""
     await connection.execute(GIVE_BACK, *claimed.key)
 
 
-async def record(connection: Connection, claimed: Claimed, answers: Iterable[Answer]) -> None:
-    """Keep what the platform answered to each request."""
-    rows = [_logged(claimed, one) for one in answers]
+async def record(
+    connection: Connection, claimed: ClaimedDelivery, entries: Iterable[DeliveryLogEntry]
+) -> None:
+    """Log the outcome of each request."""
+    rows = [_logged(claimed, entry) for entry in entries]
     if rows:
         await connection.executemany(RECORD, rows)
 
 
-def _logged(claimed: Claimed, answer: Answer) -> tuple[Any, ...]:
-    """Return an answer as a row of the log, in the order of its columns."""
+def _logged(claimed: ClaimedDelivery, entry: DeliveryLogEntry) -> tuple[Any, ...]:
+    """Return an outcome as a row of the log, in the order of its columns."""
     return (
-        answer.recorded_at,
+        entry.recorded_at,
         claimed.contact_id,
         claimed.platform,
-        answer.request,
-        answer.outcome,
-        answer.error,
-        answer.duration_ms,
-        answer.traceparent,
+        entry.request,
+        entry.outcome,
+        entry.error,
+        entry.duration_ms,
+        entry.traceparent,
     )

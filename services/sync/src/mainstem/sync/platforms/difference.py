@@ -13,19 +13,19 @@ Row = Mapping[str, str | None]
 Tables = Mapping[str, Mapping[str, Row]]
 """What a platform is to hold of one contact: table, key of the row, row."""
 
-Base = Mapping[str, Mapping[str, str | None]]
+SentHashes = Mapping[str, Mapping[str, str | None]]
 """What was last sent: table, key of the row, hash of the row; a null hash if its state is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class TableDifference:
     """Which tables have rows that are new or changed, and which keys were sent once and are gone."""
 
     changed: set[str]
     vanished: Mapping[str, set[str]]
 
 
-def compare(tables: Tables, base: Base) -> Difference:
+def compare(tables: Tables, base: SentHashes) -> TableDifference:
     """Return what differs; a row whose state is not known counts as changed."""
     hashes = hashed(tables)
     changed = {
@@ -34,15 +34,15 @@ def compare(tables: Tables, base: Base) -> Difference:
         if any(base.get(table, {}).get(key) != value for key, value in rows.items())
     }
     gone = {table: keys.keys() - hashes.get(table, {}).keys() for table, keys in base.items()}
-    return Difference(changed, {table: keys for table, keys in gone.items() if keys})
+    return TableDifference(changed, {table: keys for table, keys in gone.items() if keys})
 
 
-def hashed(tables: Tables) -> Base:
+def hashed(tables: Tables) -> SentHashes:
     """Return the base that says: exactly this was sent."""
     return {table: {key: _hash(row) for key, row in rows.items()} for table, rows in tables.items()}
 
 
-def unknown(*bases: Base) -> Base:
+def unknown(*bases: SentHashes) -> SentHashes:
     """Return the base that says: any of these rows may be there, in whatever state.
 
     Keys are kept, so that a product which vanishes later is still deleted.
@@ -54,7 +54,7 @@ def unknown(*bases: Base) -> Base:
     return merged
 
 
-def kept(base: Base, vanished: Mapping[str, set[str]]) -> Base:
+def kept(base: SentHashes, vanished: Mapping[str, set[str]]) -> SentHashes:
     """Return the base with keys that are gone but were not deleted at the platform."""
     left = {table: dict.fromkeys(keys) for table, keys in vanished.items()}
     return {table: {**left.get(table, {}), **base.get(table, {})} for table in {*base, *left}}

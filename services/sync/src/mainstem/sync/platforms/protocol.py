@@ -21,7 +21,7 @@ class SendUnknownError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class PlatformRequest:
     """One request to a platform: `kind` is how the delivery log calls it."""
 
     kind: str
@@ -30,7 +30,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ShapedContact:
     """A profile in a platform's own terms, and what should be said of the conversion in the log."""
 
     tables: Tables
@@ -50,11 +50,13 @@ class Platform(Protocol):
         """Return how long one request may take."""
         ...
 
-    def shape(self, profile: Profile) -> Shape:
+    def shape(self, profile: Profile) -> ShapedContact:
         """Return everything the platform is to hold of the contact. Pure."""
         ...
 
-    def plan(self, tables: Tables, changed: set[str], vanished: Mapping[str, set[str]]) -> list[Request]:
+    def plan(
+        self, tables: Tables, changed: set[str], vanished: Mapping[str, set[str]]
+    ) -> list[PlatformRequest]:
         """Return the requests that bring about what differs, in order. Pure, and safe to send twice.
 
         Args:
@@ -77,7 +79,7 @@ class Platform(Protocol):
         """
         ...
 
-    async def send(self, request: Request) -> None:
+    async def send(self, request: PlatformRequest) -> None:
         """Send one request; it ends within `timeout_seconds`.
 
         Raises:

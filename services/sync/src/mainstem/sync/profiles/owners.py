@@ -17,20 +17,20 @@ OWNER_KINDS = {"email": "primary_email"}
 """What ingest calls an identity, where the contact API calls it otherwise."""
 
 
-Owner = tuple[str, str]
+OwnerKey = tuple[str, str]
 """Whose a product subscription is, as ingest writes it: (kind, value)."""
 
 
-async def find_owners(connection: Connection, owners: Iterable[Owner]) -> dict[Owner, list[UUID]]:
+async def find_owners(connection: Connection, owners: Iterable[OwnerKey]) -> dict[OwnerKey, list[UUID]]:
     """Return the contacts behind these owners of ingest's; who has none is left out."""
     known = {owner: identity for owner in owners if (identity := _identity_of(owner)) is not None}
     kinds, values = [kind for kind, _ in known.values()], [value for _, value in known.values()]
-    ordered, found = list(known), dict[Owner, list[UUID]]()
+    ordered, found = list(known), dict[OwnerKey, list[UUID]]()
     for row in await connection.fetch(OWNERS, kinds, values):
         found.setdefault(ordered[row["number"] - 1], []).append(row["contact_id"])
     return found
 
 
-def _identity_of(owner: Owner) -> tuple[str, str] | None:
+def _identity_of(owner: OwnerKey) -> tuple[str, str] | None:
     name = OWNER_KINDS.get(owner[0], owner[0])
     return (name, normalise(name, owner[1])) if name in IDENTITY_KINDS else None

@@ -12,7 +12,7 @@ from typing import Any
 from dateutil import parser
 
 from mainstem.sync.platforms.difference import Row
-from mainstem.sync.platforms.protocol import Shape
+from mainstem.sync.platforms.protocol import ShapedContact
 from mainstem.sync.profiles.groups import Newsletter
 from mainstem.sync.profiles.profile import Product, Profile
 
@@ -86,11 +86,11 @@ _ENDLESS = re.compile(r"\d{15}")
 _FIRST = datetime(1970, 1, 1)  # noqa: DTZ001 -- the text's own calendar day counts, in whatever zone
 
 
-def shape(profile: Profile) -> Shape:
+def shape(profile: Profile) -> ShapedContact:
     """Return the contact's row of the main table and its rows of the product table."""
     row, notes = main_row(profile)
     products = {one.product_id: product_row(profile, one) for one in profile.products}
-    return Shape({MAIN: {str(profile.contact_id): row}, PRODUCT: products}, notes)
+    return ShapedContact({MAIN: {str(profile.contact_id): row}, PRODUCT: products}, notes)
 
 
 def main_row(profile: Profile) -> tuple[Row, Mapping[str, Any]]:

@@ -12,9 +12,15 @@ from mainstem.common.http.client import Client
 from mainstem.common.http.transport import NotReachedError, UpstreamResponse
 from mainstem.common.telemetry import metrics
 from mainstem.sync.platforms.acoustic import columns, xml
-from mainstem.sync.platforms.acoustic.tokens import NO_ANSWER, Account, Tokens
+from mainstem.sync.platforms.acoustic.tokens import NO_ANSWER, AcousticAccount, AcousticTokens
 from mainstem.sync.platforms.difference import Row, Tables
-from mainstem.sync.platforms.protocol import NotPreparedError, Request, SendError, SendUnknownError, Shape
+from mainstem.sync.platforms.protocol import (
+    NotPreparedError,
+    PlatformRequest,
+    SendError,
+    SendUnknownError,
+    ShapedContact,
+)
 from mainstem.sync.profiles.profile import Profile
 
 NAME = "acoustic"
@@ -53,24 +59,26 @@ class Acoustic:
     name = NAME
 
     def __init__(
-        self, client: Client, account: Account, *, timeout_seconds: float, deletes_vanished: bool
+        self, client: Client, account: AcousticAccount, *, timeout_seconds: float, deletes_vanished: bool
     ) -> None:
         self._client = client
         self._account = account
-        self._tokens = Tokens(client, account)
+        self._tokens = AcousticTokens(client, account)
         self.timeout_seconds = timeout_seconds
         self.deletes_vanished = deletes_vanished
 
-    def shape(self, profile: Profile) -> Shape:
+    def shape(self, profile: Profile) -> ShapedContact:
         """Return the contact's rows in the main and the product table. Pure."""
         return columns.shape(profile)
 
-    def plan(self, tables: Tables, changed: set[str], vanished: Mapping[str, set[str]]) -> list[Request]:
+    def plan(
+        self, tables: Tables, changed: set[str], vanished: Mapping[str, set[str]]
+    ) -> list[PlatformRequest]:
         """Return the requests that bring about what differs: a table that changed goes whole. Pure."""
         planned = []
         main = list(tables[columns.MAIN].values())
         if columns.MAIN in changed:
-            planned.append(Request(UPSERT_MAIN, columns.MAIN, main))
+            planned.append(PlatformRequest(UPSERT_MAIN, columns.MAIN, main))
         if columns.PRODUCT in changed:
             products = list(tables[columns.PRODUCT].values())
             planned += _chunked(UPSERT_PRODUCT, products)
@@ -84,7 +92,7 @@ class Acoustic:
         """Have a token."""
         await self._tokens.ensure()
 
-    async def send(self, request: Request) -> None:
+    async def send(self, request: PlatformRequest) -> None:
         """Send one request; a token that turns out to be expired is forgotten."""
         started_at = time.monotonic()
         status = "success"
@@ -101,7 +109,7 @@ class Acoustic:
             requests_sent.add(1, labels)
             requests_duration.record(time.monotonic() - started_at, labels)
 
-    async def _send(self, request: Request) -> None:
+    async def _send(self, request: PlatformRequest) -> None:
         token = self._tokens.find()
         if token is None:
             raise NotPreparedError("no token")
@@ -111,7 +119,7 @@ class Acoustic:
         except xml.SessionExpiredError as error:
             self._tokens.forget(token)
             raise NotPreparedError(str(error)) from None
-        except xml.FaultError as error:
+        except xml.AcousticFaultError as error:
             raise SendError(f"HTTP {answer.status}: {error}") from None
 
     async def _post(self, token: str, envelope: str) -> UpstreamResponse:
@@ -123,7 +131,7 @@ class Acoustic:
         except NO_ANSWER as error:
             raise SendUnknownError(f"no answer: {error}") from None
 
-    def _envelope(self, request: Request) -> str:
+    def _envelope(self, request: PlatformRequest) -> str:
         if request.kind == UPSERT_MAIN:
             return xml.add_recipient(self._account.main_table, request.rows[0], key="email_id")
         write = xml.upsert_rows if request.kind == UPSERT_PRODUCT else xml.delete_rows
@@ -140,10 +148,10 @@ def _demand_success(answer: UpstreamResponse) -> None:
     if answer.status == HTTPStatus.UNAUTHORIZED:
         raise xml.SessionExpiredError("the token is refused")
     if not answer.is_success:
-        raise xml.FaultError("the answer is an error")
+        raise xml.AcousticFaultError("the answer is an error")
     xml.read_answer(answer.content)
 
 
-def _chunked(kind: str, rows: Sequence[Row]) -> list[Request]:
+def _chunked(kind: str, rows: Sequence[Row]) -> list[PlatformRequest]:
     starts = range(0, len(rows), MOST_ROWS)
-    return [Request(kind, columns.PRODUCT, rows[start : start + MOST_ROWS]) for start in starts]
+    return [PlatformRequest(kind, columns.PRODUCT, rows[start : start + MOST_ROWS]) for start in starts]

@@ -19,7 +19,7 @@ NO_ANSWER = (NoAnswerError, CircuitOpenError, TimeoutError)
 
 
 @dataclass(frozen=True)
-class Account:
+class AcousticAccount:
     """One account at Acoustic: what grants its tokens, and the ids of its tables."""
 
     client_id: str
@@ -29,13 +29,13 @@ class Account:
     product_table: str
 
 
-class Tokens:
+class AcousticTokens:
     """The access token: asked for once, kept for three hours of machine time."""
 
     def __init__(
         self,
         client: Client,
-        account: Account,
+        account: AcousticAccount,
         machine_time: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client

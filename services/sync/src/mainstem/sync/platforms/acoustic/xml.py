@@ -24,11 +24,11 @@ QUOTED = re.compile(r"\S*@\S*|[\"'`].*[\"'`]|\d{4,}")
 """What in Acoustic's own words may repeat a person's data: addresses, quotations, numbers."""
 
 
-class FaultError(Exception):
+class AcousticFaultError(Exception):
     """Acoustic answered, and did not do, or not wholly do, what it was asked. Quotes nobody's data."""
 
 
-class SessionExpiredError(FaultError):
+class SessionExpiredError(AcousticFaultError):
     """The access token is no longer good."""
 
 
@@ -66,23 +66,23 @@ def read_answer(content: bytes) -> None:
     try:
         root = fromstring(content, forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError) as error:
-        raise FaultError(f"the answer is no usable XML ({type(error).__name__})") from None
+        raise AcousticFaultError(f"the answer is no usable XML ({type(error).__name__})") from None
     # An error page may be well-formed XML too.
     if root.tag != "Envelope":
-        raise FaultError("the answer is no envelope")
+        raise AcousticFaultError("the answer is no envelope")
     for fault in root.iterfind(".//Fault"):
         text = (fault.findtext("FaultString") or "").strip()
         numbers = {(one.text or "").strip() for one in root.iterfind(".//errorid")}
         if SESSION_EXPIRED_ID in numbers or SESSION_EXPIRED in text.lower():
             raise SessionExpiredError(_without_data(text))
-        raise FaultError(_without_data(text or "a fault without a text"))
+        raise AcousticFaultError(_without_data(text or "a fault without a text"))
     failures = root.findall(".//FAILURES/FAILURE")
     if failures:
         first = _without_data(failures[0].get("description", ""))
-        raise FaultError(f"{len(failures)} rows failed, the first: {first}")
+        raise AcousticFaultError(f"{len(failures)} rows failed, the first: {first}")
     successes = [(one.text or "").strip().lower() for one in root.iterfind("./Body/RESULT/SUCCESS")]
     if not successes or set(successes) != {"true"}:
-        raise FaultError("the answer does not say that all was done")
+        raise AcousticFaultError("the answer does not say that all was done")
 
 
 def clean(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Holds on deliveries: renewal of long ones, claims of suspect ones, confirmation of unknown ones."""
+"""Leases of deliveries: renewal of long ones, claims of suspect ones, confirmation of unknown ones."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,14 @@ from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import RETRY_SECONDS, Lease, affected
 from mainstem.common.telemetry import spans
 from mainstem.sync.delivery import storage as deliveries
-from mainstem.sync.delivery.storage import FOR_LONGER, HELD, SUSPICIOUS_CLAIMS, UNHELD, Answer, Claimed
+from mainstem.sync.delivery.storage import (
+    FOR_LONGER,
+    HELD,
+    SUSPICIOUS_CLAIMS,
+    UNHELD,
+    ClaimedDelivery,
+    DeliveryLogEntry,
+)
 
 CONFIRM_AFTER = timedelta(seconds=60)
 """How long after a delivery whose fate was unknown the contact is sent once more. World time."""
@@ -40,26 +47,26 @@ WHERE {HELD}
 """  # noqa: S608 -- constants
 
 
-class HoldLostError(Exception):
-    """The delivery is no longer ours, or will not be for long enough: nothing more may be sent."""
+class LeaseLostError(Exception):
+    """The lease of the delivery is lost, or too short for another request: nothing more may be sent."""
 
 
 @dataclass
-class Attempt:
-    """One delivery under way: until when it is surely held (machine time), and what was answered so far."""
+class DeliveryAttempt:
+    """One delivery under way: the end of its lease (machine time), and how its requests ended so far."""
 
-    claimed: Claimed
+    claimed: ClaimedDelivery
     held_until: float
     started_at: int
     """When it was claimed, as spans count: in nanoseconds."""
-    answers: list[Answer] = field(default_factory=list)
+    log_entries: list[DeliveryLogEntry] = field(default_factory=list)
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Remarks on shaping the contact, for the log."""
 
-    def answer(self, request: str, outcome: str, error: str | None, seconds: float, now: datetime) -> None:
-        """Keep how a request ended."""
-        self.answers.append(
-            Answer(
+    def record(self, request: str, outcome: str, error: str | None, seconds: float, now: datetime) -> None:
+        """Record the outcome of a request."""
+        self.log_entries.append(
+            DeliveryLogEntry(
                 request=request,
                 outcome=outcome,
                 error=error,
@@ -70,7 +77,7 @@ class Attempt:
         )
 
 
-async def renew(connection: Connection, claimed: Claimed) -> bool:
+async def renew(connection: Connection, claimed: ClaimedDelivery) -> bool:
     """Hold a delivery for the whole of its lease from now on; return False if it is no longer held."""
     status = await connection.execute(RENEW, *claimed.key, claimed.lease.duration)
     return affected(status) == 1
@@ -81,15 +88,17 @@ async def has_suspect(connection: Connection, platform: str, now: datetime) -> b
     return bool(await connection.fetchval(HAS_SUSPECT, platform, now))
 
 
-async def claim_suspect(connection: Connection, platform: str, lease: Lease, now: datetime) -> list[Claimed]:
+async def claim_suspect(
+    connection: Connection, platform: str, lease: Lease, now: datetime
+) -> list[ClaimedDelivery]:
     """Take one delivery whose claims came to nothing again and again; each time it waits longer."""
     claimed = await deliveries.claim(connection, platform, lease, now, 1, is_suspect=True)
-    for one in claimed:
-        await connection.execute(PUT_OFF, *one.key, now, [int(seconds) for seconds in RETRY_SECONDS])
+    for delivery in claimed:
+        await connection.execute(PUT_OFF, *delivery.key, now, [int(seconds) for seconds in RETRY_SECONDS])
     return claimed
 
 
-def confirmation(claimed: Claimed, now: datetime) -> datetime | None:
+def confirmation(claimed: ClaimedDelivery, now: datetime) -> datetime | None:
     """Return when a delivery that arrives now must be confirmed, or None if it need not be."""
     if claimed.is_unknown:
         return now + CONFIRM_AFTER

@@ -18,21 +18,21 @@ from mainstem.common.queue.lease import Lease
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind
 from mainstem.sandbox.world.clock import MovableClock
-from mainstem.sync.delivery import holds
+from mainstem.sync.delivery import leases
 from mainstem.sync.delivery import storage as deliveries
+from mainstem.sync.delivery.batching import DeliveryStore
 from mainstem.sync.delivery.deliver import MARGIN_SECONDS, Deliverer
-from mainstem.sync.delivery.grouped import Store
-from mainstem.sync.delivery.slots import Limit, Slots
-from mainstem.sync.delivery.storage import SUSPICIOUS_CLAIMS, Claimed
+from mainstem.sync.delivery.slots import SlotLimit, Slots
+from mainstem.sync.delivery.storage import SUSPICIOUS_CLAIMS, ClaimedDelivery
 from mainstem.sync.platforms.acoustic.platform import NAME, Acoustic
-from mainstem.sync.platforms.acoustic.tokens import Account
-from mainstem.sync.platforms.protocol import Request
+from mainstem.sync.platforms.acoustic.tokens import AcousticAccount
+from mainstem.sync.platforms.protocol import PlatformRequest
 
 Owner = Any
 SUSPECT = f"UPDATE contact.delivery SET claims = {SUSPICIOUS_CLAIMS} WHERE contact_id = $1"
 
 
-async def claim(database: Database, clock: MovableClock, seconds: float) -> Claimed:
+async def claim(database: Database, clock: MovableClock, seconds: float) -> ClaimedDelivery:
     async with database.transaction() as connection:
         (one,) = await deliveries.claim(connection, "acoustic", Lease("worker", seconds), clock.now(), 1)
     return one
@@ -45,8 +45,8 @@ async def test_only_who_holds_a_delivery_renews_it(
     lost, held = await claim(sync_database, clock, 0.0), await claim(sync_database, clock, 5.0)
     before = await people.delivery(email_id)
     async with sync_database.transaction() as connection:
-        assert not await holds.renew(connection, lost)
-        assert await holds.renew(connection, held)
+        assert not await leases.renew(connection, lost)
+        assert await leases.renew(connection, held)
     after = await people.delivery(email_id)
     assert after["lease_expires_at"] > before["lease_expires_at"]
     assert after["lease_token"] == held.lease.token
@@ -57,7 +57,7 @@ class Platform(Acoustic):
 
     after: Callable[[], Awaitable[None]]
 
-    async def send(self, request: Request) -> None:
+    async def send(self, request: PlatformRequest) -> None:
         await super().send(request)
         after, self.after = self.after, nothing
         await after()
@@ -72,9 +72,9 @@ async def hurried(
     sync_database: Database, acoustic_base: str, clock: MovableClock
 ) -> AsyncIterator[tuple[Deliverer, Platform]]:
     """A deliverer whose lease has room for one request at a time, and its platform."""
-    slots = Slots(sync_database, Limit(NAME, 1, request_seconds=1.0), "worker")
+    slots = Slots(sync_database, SlotLimit(NAME, 1, request_seconds=1.0), "worker")
     await slots.refresh()
-    account = Account(
+    account = AcousticAccount(
         client_id=ACCOUNT.client_id,
         client_secret=ACCOUNT.client_secret,
         refresh_token=ACCOUNT.refresh_token,
@@ -136,7 +136,7 @@ async def test_what_is_given_back_has_not_been_claimed(
     email_id = await people.add()
     one = await claim(sync_database, clock, 60.0)
     assert (await people.delivery(email_id))["claims"] == 1
-    await Store(sync_database, "acoustic", clock).give_back(one, ())
+    await DeliveryStore(sync_database, "acoustic", clock).give_back(one, ())
     assert (await people.delivery(email_id))["claims"] == 0
 
 
@@ -148,7 +148,7 @@ async def test_a_suspect_delivery_is_not_claimed_with_others(
     lease = Lease("worker", 60.0)
     async with sync_database.transaction() as connection:
         claimed = await deliveries.claim(connection, "acoustic", lease, clock.now(), 9)
-        alone = await holds.claim_suspect(connection, "acoustic", lease, clock.now())
+        alone = await leases.claim_suspect(connection, "acoustic", lease, clock.now())
     assert [one.contact_id for one in claimed] == [other]
     assert [one.contact_id for one in alone] == [suspect]
 
@@ -176,7 +176,7 @@ async def test_a_delivery_that_ends_its_worker_again_and_again_waits_longer_each
     waits = []
     for _ in range(4):
         async with sync_database.transaction() as connection:
-            found = await holds.claim_suspect(connection, "acoustic", Lease("dies", 0.0), clock.now())
+            found = await leases.claim_suspect(connection, "acoustic", Lease("dies", 0.0), clock.now())
         assert len(found) == 1
         delivery = await people.delivery(email_id)
         waits.append(delivery["due_at"] - clock.now())
@@ -184,7 +184,7 @@ async def test_a_delivery_that_ends_its_worker_again_and_again_waits_longer_each
         await people.patch(email_id, email={"first_name": "New"})
         assert (await people.delivery(email_id))["due_at"] == delivery["due_at"]
         async with sync_database.transaction() as connection:
-            assert not await holds.has_suspect(connection, "acoustic", clock.now())
+            assert not await leases.has_suspect(connection, "acoustic", clock.now())
         clock.advance(waits[-1] + timedelta(seconds=1))
     assert waits == sorted(set(waits))
 
