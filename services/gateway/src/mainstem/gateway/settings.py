@@ -1,4 +1,4 @@
-"""What the gateway is told by its environment."""
+"""Settings of the gateway, read from the environment."""
 
 from collections.abc import Mapping
 from pathlib import Path

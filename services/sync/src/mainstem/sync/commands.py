@@ -1,4 +1,4 @@
-"""`mainstem sync`."""
+"""Commands of `mainstem sync`: serve, work."""
 
 from cyclopts import App
 

@@ -1,4 +1,4 @@
-"""What sync is told by its environment."""
+"""Settings of sync, read from the environment."""
 
 from pathlib import Path
 from urllib.parse import urlsplit

@@ -1,4 +1,4 @@
-"""Sync's worker process, put together: relay and deliver beside each other, health on a port of its own."""
+"""Composition root of sync's worker process: drain loops `relay` and `deliver`, health on its own port."""
 
 import os
 from collections.abc import AsyncIterator, Callable

@@ -1,4 +1,4 @@
-"""The API clients as the running gateway sees them: what it reads it believes for ten seconds at most."""
+"""Cache of API clients: entries are used for ten seconds at most."""
 
 import asyncio
 import time

@@ -1,4 +1,4 @@
-"""Which request goes where, and what its caller must be allowed: the rules of `routes.toml`, pure."""
+"""Route table: upstream, scope and limits of each method and path, as `routes.toml` lists them. Pure."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""Access tokens: who gets one for which credentials, what it says, and whether it holds.
+"""Access tokens: issue for client credentials, claims, verification.
 
 A token is an EdDSA JWT of type `at+jwt` for the gateway itself; it lives an hour, by machine time.
 """

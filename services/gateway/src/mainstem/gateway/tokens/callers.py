@@ -1,4 +1,4 @@
-"""Whose request it is: from the `Authorization` header to a principal that may still call."""
+"""Authentication of requests: from the `Authorization` header to a principal that may still call."""
 
 import time
 from collections import OrderedDict

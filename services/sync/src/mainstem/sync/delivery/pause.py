@@ -1,4 +1,4 @@
-"""The sandbox's hand on deliveries: nothing is claimed while somebody else has a file's lock for itself."""
+"""Pause of deliveries for the sandbox: nothing is claimed while another process holds a file's lock."""
 
 import asyncio
 import fcntl

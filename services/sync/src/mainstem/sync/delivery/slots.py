@@ -1,4 +1,4 @@
-"""How many requests a platform gets at once, over all workers: slots are rows that a worker leases.
+"""Slots: rows that workers lease, one for each request that a platform gets at once from all of them.
 
 Each live worker leases its share of them, several at once, and lends them to its own requests from
 memory. Leases live by Postgres' time; what a worker that died had is free when they expire.

@@ -1,4 +1,4 @@
-"""Whether a platform is to be told: what it should hold compared with what was last sent to it. Pure."""
+"""Difference between the rows that a platform should hold and the rows that were last sent to it. Pure."""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What every platform offers to the delivery: shape a profile, plan the requests, send one."""
+"""Platform protocol: shape a profile, plan the requests, send one."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

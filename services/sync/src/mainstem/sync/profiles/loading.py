@@ -1,4 +1,4 @@
-"""Loading (stop 8): all that platforms are told of some contacts, as it stood at one moment.
+"""Loading of profiles (stop 8): contacts and their products, as they stood at one moment.
 
 One statement reads it, so that nothing of it is older than the rest, and it makes no objects but those that
 are needed: this is hot.

@@ -1,4 +1,4 @@
-"""What a platform is told of a contact: the contact and its products, put in one order. Pure."""
+"""Profile: a contact and its products, in one order. Pure."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
