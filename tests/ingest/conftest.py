@@ -16,16 +16,21 @@ async def shared_database(postgres: Postgres, template: str) -> AsyncIterator[Da
         yield await make()
 
 
-@pytest.fixture
-async def database(shared_database: Database) -> Database:
-    """The tests' database, empty."""
+@pytest.fixture(scope="session")
+async def shared_ingest(shared_database: Database) -> AsyncIterator[Ingest]:
+    """Pools of connections for all tests here: four connections a test cost more than most of them."""
     async with open_ingest(shared_database) as ingest:
-        await empty(ingest)
+        yield ingest
+
+
+@pytest.fixture
+async def database(shared_database: Database, shared_ingest: Ingest) -> Database:
+    """The tests' database, empty."""
+    await empty(shared_ingest)
     return shared_database
 
 
 @pytest.fixture
-async def ingest(database: Database) -> AsyncIterator[Ingest]:
+def ingest(database: Database, shared_ingest: Ingest) -> Ingest:
     """Ingest without its door, on an empty database, under the login that it has in production."""
-    async with open_ingest(database) as ingest:
-        yield ingest
+    return Ingest(shared_ingest.pool, shared_ingest.owner)

@@ -15,12 +15,12 @@ from mainstem.ingest.app import build
 from mainstem.ingest.settings import Settings
 
 
-@pytest.fixture
-async def door(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+async def door(shared_database: Database) -> AsyncIterator[httpx.AsyncClient]:
     gateway = Gateway()
     async with serving(gateway.app) as base:
         settings = Settings(
-            database_url=SecretStr(database.urls["ingest"]),
+            database_url=SecretStr(shared_database.urls["ingest"]),
             identity_jwks_url=f"{base}/.well-known/jwks.json",
         )
         headers = {"Authorization": f"Bearer {gateway.identity('ingest')}"}

@@ -42,10 +42,13 @@ def settings(database_url: str, folder: Path, **more: Any) -> Settings:
     )
 
 
-@pytest.fixture
-async def door(database: Database, tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+async def door(
+    shared_database: Database, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[httpx.AsyncClient]:
+    folder = tmp_path_factory.mktemp("door")
     async with (
-        serving(build(settings(database.urls["ingest"], tmp_path))) as url,
+        serving(build(settings(shared_database.urls["ingest"], folder))) as url,
         httpx.AsyncClient(base_url=url) as client,
     ):
         yield client

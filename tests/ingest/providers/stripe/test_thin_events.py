@@ -28,10 +28,10 @@ pytestmark = pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning
 SECRET = "whsec_thin"
 
 
-@pytest.fixture
-async def door(database: Database) -> AsyncIterator[httpx.AsyncClient]:
+@pytest.fixture(scope="module")
+async def door(shared_database: Database) -> AsyncIterator[httpx.AsyncClient]:
     settings = Settings(
-        database_url=SecretStr(database.urls["ingest"]),
+        database_url=SecretStr(shared_database.urls["ingest"]),
         identity_jwks_url="http://127.0.0.1:9/jwks.json",
         stripe_webhook_secrets=SecretStr(SECRET),
     )
