@@ -1,6 +1,7 @@
 import asyncio
 import json
 import os
+import socket
 import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -126,25 +127,28 @@ async def test_a_second_start_on_live_data_says_who_has_it(
     assert await ask(server.url(), "select 1") == 1
 
 
-async def test_a_server_that_does_not_answer_is_an_error_like_any_other(folder: Path, ports: Ports) -> None:
-    server = Postgres(folder / "run", port=ports.take(), settings={"fsync": "off"})
-    await server.start()
+async def test_a_server_that_does_not_answer_is_an_error_like_any_other(server: Postgres, home: Path) -> None:
     await server.stop()
-    passwords = folder / "run" / "passwords.json"
+    passwords = home / "passwords.json"
+    right = passwords.read_text()
     passwords.write_text(json.dumps({"postgres": "wrong", "mainstem": "wrong"}))
     try:
         with pytest.raises(ServerError, match="does not answer: InvalidPasswordError"):
             await server.start()
     finally:
         await server.stop()
-        server.remove()
+        passwords.write_text(right)
 
 
-async def test_a_taken_port_is_named(server: Postgres, folder: Path) -> None:
-    second = Postgres(folder / "other", port=server.port)
-    with pytest.raises(ServerError, match=f"port {server.port}|could not create any TCP/IP sockets"):
-        await second.start()
-    second.remove()
+async def test_a_taken_port_is_named(server: Postgres) -> None:
+    await server.stop()
+    with (
+        socket.create_server(("127.0.0.1", server.port)),
+        pytest.raises(ServerError, match=f"port {server.port}|could not create any TCP/IP sockets"),
+    ):
+        await server.start()
+    await server.start()
+    assert await ask(server.url(), "select 1") == 1
 
 
 async def test_data_of_another_major_version_is_refused_in_plain_words(server: Postgres) -> None:
