@@ -25,20 +25,17 @@ demo *args:
 up *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
-# What starts and ends processes, or lets faults rage, is tested with the machine to itself.
-alone := "tests/gateway/proxy/test_ending.py tests/gateway/proxy/test_hanging_doors.py tests/sandbox tests/chaos tests/attacks"
-
 # Run every check: format, lint, types, floors, tests, docs (--all: whole suites that else run a part in turn; other arguments are pytest's).
 [group("check")]
 test *args: format-check lint types floors
     @if [ $# -gt 0 ] && [ "$*" != "--all" ]; then exec "{{bin}}"/python -m pytest "$@"; fi; failed=0; \
-    "{{bin}}"/python -m pytest "$@" -n 2 --dist loadfile {{replace_regex(alone, '(\S+)', '--ignore $1')}} || failed=1; \
-    "{{bin}}"/python -m pytest "$@" {{alone}} || failed=1; exit $failed
+    "{{bin}}"/python -m pytest "$@" -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" || failed=1; \
+    "{{bin}}"/python -m pytest "$@" -m alone || failed=1; exit $failed
 
-# Run the checks that need no server and are not of the sandbox, in under a minute.
+# Run the checks that need no server, in under a minute.
 [group("check")]
 check *args: format-check lint types floors
-    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --ignore tests/sandbox -m "not slow and not server" "$@"
+    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not server and not alone" "$@"
 
 # Run cases of the reference, a folder or single files, against a stack of their own.
 [group("check")]

@@ -1,6 +1,7 @@
 """What every test may ask for."""
 
 import signal
+from collections import Counter
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -31,10 +32,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Mark what needs a server of its own, by what it asks for: `./just check` leaves it out.
-
-    What takes minutes is left out too, unless `--all` is given, or a test is named on the command line.
-    """
+    """Mark tests whose fixtures start a server, which `./just check` leaves out, and sort the files."""
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("server")
@@ -43,3 +41,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = [item for item in items if item not in left_out]
+    if hasattr(config, "workerinput"):
+        put_long_files_first(items)
+
+
+def put_long_files_first(items: list[pytest.Item]) -> None:
+    """Sort files: those that start processes first, then by their number of tests.
+
+    A free process of xdist takes the next file, so a long file at the end would run beside none.
+    """
+    counts = Counter(item.path for item in items)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: (item.path not in slow, -counts[item.path], item.path))

@@ -31,6 +31,7 @@ def test_every_case_has_a_name_of_its_own() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.rotating
 @pytest.mark.parametrize("case", QUICK, ids=lambda case: case.name)
@@ -43,6 +44,7 @@ async def test_attack_is_answered_strictly_and_harms_no_other_caller(stage: Stag
     assert wrong == {}
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.rotating
 @pytest.mark.parametrize("names", GROUPS, ids=len)

@@ -15,6 +15,7 @@ from tests.attacks.wire import connect, fetch
 EXAMPLES = 60
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @seed(rotation())
 @settings(
@@ -29,6 +30,7 @@ async def test_upstream_receives_each_request_as_the_gateway_understood_it(
     assert await bench.attempt(attempt) == []
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("value", [b"caf\xe9", b"caf\xc3\xa9", bytes(range(0x80, 0x100))])
 async def test_header_bytes_reach_the_upstream_as_they_came(bench: Bench, value: bytes) -> None:
@@ -37,12 +39,14 @@ async def test_header_bytes_reach_the_upstream_as_they_came(bench: Bench, value:
     assert [arrival.values(b"x-name") for arrival in bench.recorder.arrivals] == [[value]]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_header_bytes_of_an_answer_reach_the_caller_as_they_came(bench: Bench) -> None:
     outcome = await fetch(bench.address, plainly("GET", b"/open/latin"))
     assert [value for key, value in outcome.answers[0].headers if key == b"x-name"] == [LATIN]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 @pytest.mark.parametrize("framing", [b"Content-Length: 100", b"Transfer-Encoding: chunked"])
 async def test_unfinished_bodies_on_a_hasty_route_do_not_open_the_circuit(

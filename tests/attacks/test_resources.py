@@ -23,7 +23,7 @@ DRIP_SECONDS = 0.2
 
 DEAF, PIPELINED = 10, 2_000
 
-pytestmark = [pytest.mark.slow, pytest.mark.rotating]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.rotating]
 
 
 @asynccontextmanager

@@ -140,6 +140,7 @@ def test_whatever_is_missing_superfluous_or_other_is_a_difference_told_without_i
     ]
 
 
+@pytest.mark.alone
 @pytest.mark.slow
 async def test_two_minutes_of_chaos_leave_no_trace() -> None:
     child = await asyncio.create_subprocess_exec(

@@ -16,7 +16,7 @@ from tiny_gateway import Upstream, answer
 
 from mainstem.sandbox.servers.ports import Ports
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 ROUTES = """
 [[routes]]

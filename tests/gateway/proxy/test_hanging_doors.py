@@ -19,6 +19,8 @@ from sync_world import Gateway as Keys
 
 from mainstem.sandbox.servers.postgres import Postgres
 
+pytestmark = pytest.mark.alone
+
 NOWHERE = "http://127.0.0.1:9"
 SECRET = "whsec_test"
 CONTACT = {"email": {"primary_email": "fan@example.com", "email_id": "00000000-0000-4000-8000-000000000001"}}

@@ -13,6 +13,8 @@ import pytest
 from mainstem.sandbox.servers.ports import Ports, PortTakenError
 from mainstem.sandbox.servers.process import Child, ServerError, list_children, wait_until
 
+pytestmark = pytest.mark.alone
+
 SLEEPER = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
 DEAF = [
     sys.executable,

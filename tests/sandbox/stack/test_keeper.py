@@ -8,6 +8,8 @@ import pytest
 from mainstem.sandbox.servers.process import Child, ServerError
 from mainstem.sandbox.stack.keeper import Keeper, KeptServer, together
 
+pytestmark = pytest.mark.alone
+
 REPORTS: list[str] = []
 
 

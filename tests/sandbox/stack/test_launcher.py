@@ -20,7 +20,7 @@ from mainstem.sandbox.stack.folder import Stack
 from mainstem.sandbox.stack.launcher import Launcher
 from mainstem.sandbox.world.clock import MovableClock
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 REPORTS: list[tuple[str, str]] = []
 

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.routing import Route
 from stripe_shop import API_KEY, SECRET, Receiver
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 Worlds = Callable[[], AbstractAsyncContextManager[httpx.AsyncClient]]
 

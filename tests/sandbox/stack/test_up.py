@@ -7,6 +7,8 @@ from rich.console import Console
 
 from mainstem.sandbox.stack.up import Progress, cancel_on_signal
 
+pytestmark = pytest.mark.alone
+
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_cancels_once_and_a_second_one_does_not_hurry_the_end(number: signal.Signals) -> None:

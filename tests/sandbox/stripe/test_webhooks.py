@@ -195,6 +195,7 @@ async def test_held_webhooks_come_in_the_order_asked_for(
     assert receiver.types[-1] == "customer.created"
 
 
+@pytest.mark.alone  # a slow machine makes deliveries time out and come again
 async def test_several_are_under_way_at_once_and_never_more_than_eight(
     shop: Shop, world: World, receiver: Receiver
 ) -> None:
