@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-pytest_plugins = ("servers",)
+pytest_plugins = ("rotation", "servers")
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and the children of a deaf process are deaf.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
@@ -36,11 +36,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if SERVERS.intersection(getattr(item, "fixturenames", ())):
             item.add_marker("server")
-    is_chosen = config.getoption("--all") or any("::" in argument for argument in config.args)
-    left_out = [] if is_chosen else [item for item in items if item.get_closest_marker("minutes")]
-    if left_out:
-        config.hook.pytest_deselected(items=left_out)
-        items[:] = [item for item in items if item not in left_out]
     if hasattr(config, "workerinput"):
         put_long_files_first(items)
 

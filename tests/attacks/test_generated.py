@@ -4,9 +4,9 @@ import asyncio
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
+from rotation import rotation
 from tests.attacks.case import PATIENCE_SECONDS
 from tests.attacks.comparison import Bench
-from tests.attacks.conftest import rotation
 from tests.attacks.grammar import Attempt, attempts
 from tests.attacks.recorder import LATIN
 from tests.attacks.stage import plainly

@@ -4,8 +4,10 @@ import asyncio
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rotation import rotation
 from tests.chaos import oracle
 from tests.chaos.comparison import Comparison
 from tests.chaos.oracle import Holdings
@@ -14,6 +16,7 @@ from tests.chaos.schedule import ALL_WORKERS, CARDS, LEASE_SECONDS, OUTLAST, pla
 
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 600
+SHORT_MINUTES = 0.4
 PRICE = {
     "id": "price_1",
     "product": "prod_1",
@@ -140,12 +143,11 @@ def test_whatever_is_missing_superfluous_or_other_is_a_difference_told_without_i
     ]
 
 
-@pytest.mark.alone
-@pytest.mark.slow
-async def test_two_minutes_of_chaos_leave_no_trace() -> None:
+async def run_chaos(*, minutes: float, events: int, seed: int) -> dict[str, Any]:
+    """Run chaos as a person would start it; return its report."""
+    numbers = ("--minutes", str(minutes), "--events", str(events), "--seed", str(seed))
     child = await asyncio.create_subprocess_exec(
-        sys.executable,
-        *("-m", "tests.chaos", "--minutes", "2", "--events", "2000", "--seed", "1"),
+        *(sys.executable, "-m", "tests.chaos", *numbers),
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -154,6 +156,22 @@ async def test_two_minutes_of_chaos_leave_no_trace() -> None:
         written, _ = await child.communicate()
     output = written.decode()
     assert child.returncode == 0, output
-    told = json.loads(output.splitlines()[-1])["chaos"]
-    assert told["figures"]["events"] >= 2000
-    assert told["faults"][OUTLAST]
+    report: dict[str, Any] = json.loads(output.splitlines()[-1])["chaos"]
+    return report
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+async def test_short_chaos_of_this_runs_seed_leaves_no_trace() -> None:
+    report = await run_chaos(minutes=SHORT_MINUTES, events=400, seed=rotation())
+    assert report["figures"]["events"] >= 400
+    assert len(report["faults"]) >= 5
+
+
+@pytest.mark.alone
+@pytest.mark.slow
+@pytest.mark.minutes
+async def test_two_minutes_of_chaos_leave_no_trace() -> None:
+    report = await run_chaos(minutes=2, events=2000, seed=1)
+    assert report["figures"]["events"] >= 2000
+    assert report["faults"][OUTLAST]

@@ -71,6 +71,7 @@ def take(folder: Path, step: Step, text: str) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.rotating
 @pytest.mark.parametrize("walk", WALKS, ids=lambda walk: walk["page"])
 def test_who_does_what_a_page_says_ends_with_tests_that_pass(walk: dict[str, Any], tmp_path: Path) -> None:
     copy = Copy(tmp_path)

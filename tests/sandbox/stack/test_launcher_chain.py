@@ -13,7 +13,7 @@ from pids import all_end, list_descendants
 from mainstem.sandbox.servers.process import list_children, wait_until
 from mainstem.sandbox.stack.folder import Stack
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = [pytest.mark.slow, pytest.mark.alone, pytest.mark.rotating]
 
 
 ROOT = Path(__file__).parents[3]
