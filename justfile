@@ -25,12 +25,14 @@ demo *args:
 up *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
+beside := quote(bin / "python") + " -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone'"
+alone := quote(bin / "python") + " -m pytest -m alone"
+
 # Run every check: format, lint, types, floors, tests, docs (--all: whole suites that else run a part in turn; other arguments are pytest's).
 [group("check")]
 test *args: format-check lint types floors
     @if [ $# -gt 0 ] && [ "$*" != "--all" ]; then exec "{{bin}}"/python -m pytest "$@"; fi; failed=0; \
-    "{{bin}}"/python -m pytest "$@" -n 2 --dist loadfile --no-loadscope-reorder -m "not alone" || failed=1; \
-    "{{bin}}"/python -m pytest "$@" -m alone || failed=1; exit $failed
+    {{beside}} "$@" --budgets beside || failed=1; {{alone}} "$@" --budgets alone || failed=1; exit $failed
 
 # Run the checks that need no server, in under a minute.
 [group("check")]
@@ -97,6 +99,11 @@ format:
 [group("change")]
 references:
     @exec "{{bin}}"/python -m tests.references
+
+# Write the budgets of time of the tests' folders again: on a machine that does nothing else.
+[group("change")]
+budgets:
+    @{{beside}} --write-budgets beside && {{alone}} --write-budgets alone
 
 # Write the charts' schemas again, after a change of a service's settings.
 [group("change")]
