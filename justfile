@@ -37,7 +37,7 @@ test *args: format-check lint types floors
 # Run the checks that need no server, in under a minute.
 [group("check")]
 check *args: format-check lint types floors
-    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not server and not alone" "$@"
+    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not server and not alone" --hypothesis-profile=check "$@"
 
 # Run cases of the reference, a folder or single files, against a stack of their own.
 [group("check")]

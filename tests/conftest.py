@@ -14,14 +14,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 # How long an example takes, or hypothesis needs to think of it, is the machine's doing: on a busy one neither
 # is a failure. What is fast enough is for `bench/` to say.
-settings.register_profile("ours", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile(
+    "test", max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+)
+TEST = settings.get_profile("test")
+settings.register_profile("check", parent=TEST, max_examples=25)
+settings.register_profile("all", parent=TEST, max_examples=500)
 settings.register_profile(
     "first-failure",
-    parent=settings.get_profile("ours"),
+    parent=TEST,
     phases=[Phase.explicit, Phase.reuse, Phase.generate, Phase.target],
     report_multiple_bugs=False,
 )
-settings.load_profile("ours")
 
 SERVERS = {"postgres", "valkey"}
 
@@ -29,6 +33,12 @@ SERVERS = {"postgres", "valkey"}
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add `--all`: every test runs, also those of which otherwise a part runs."""
     parser.addoption("--all", action="store_true", help="run everything, nothing in rotation")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Load a profile of hypothesis: `all` with `--all`, else `test`, unless an option names another."""
+    if not config.getoption("--hypothesis-profile"):
+        settings.load_profile("all" if config.getoption("--all") else "test")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

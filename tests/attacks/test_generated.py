@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
+from properties import examples
 from rotation import rotation
 from tests.attacks.case import PATIENCE_SECONDS
 from tests.attacks.comparison import Bench
@@ -19,7 +20,7 @@ EXAMPLES = 60
 @pytest.mark.slow
 @seed(rotation())
 @settings(
-    max_examples=EXAMPLES,
+    max_examples=examples(EXAMPLES),
     database=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -12,7 +12,7 @@ from fetch_world import FetchWorld, mirrored, open_fetch_world
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.ingest.accounts.storage import ProviderAccount, accept, agree
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
@@ -41,7 +41,7 @@ async def stripe(tmp_path: Path) -> AsyncIterator[FetchWorld]:
         yield opened
 
 
-@settings(BOUNDED, max_examples=25)
+@settings(BOUNDED, max_examples=examples(25))
 @given(rounds=st.lists(ROUND, min_size=1, max_size=4), deletes=st.booleans(), is_known=st.booleans())
 async def test_any_answers_end_with_the_mirror_right_and_bury_no_subscription(
     ingest: Ingest,

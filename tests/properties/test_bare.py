@@ -8,7 +8,7 @@ import stripe_events as events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
-from properties import BOUNDED
+from properties import BOUNDED, examples
 from stripe_events import Json
 
 from mainstem.common.queue.inbox import insert
@@ -72,7 +72,7 @@ def last_of(objects: Sequence[Json]) -> dict[str, tuple[object, ...]]:
     return last
 
 
-@settings(BOUNDED, max_examples=40)
+@settings(BOUNDED, max_examples=examples(40))
 @given(arrivals=ARRIVALS, replays=st.booleans(), workers=st.integers(1, 3))
 async def test_whoever_works_them_off_the_last_recorded_wins(
     ingest: Ingest, arrivals: list[list[Json]], replays: bool, workers: int

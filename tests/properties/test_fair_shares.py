@@ -10,7 +10,7 @@ import stripe_events as events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.ingest.pipeline.fetches import FetchSource
 from mainstem.ingest.pipeline.payloads import PayloadSource
@@ -68,7 +68,7 @@ async def left(ingest: Ingest, accounts: list[str]) -> int:
     return int(row["left"])
 
 
-@settings(BOUNDED, max_examples=15)
+@settings(BOUNDED, max_examples=examples(15))
 @given(
     behaviours=st.lists(BEHAVIOURS, min_size=1, max_size=8),
     order=st.lists(st.integers(0, 7), min_size=1, max_size=60),

@@ -25,7 +25,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from ingest_bench import Ingest, empty, open_ingest
-from properties import BOUNDED
+from properties import BOUNDED, examples
 from servers import Database
 
 from mainstem.sandbox.stand_ins.faults import Fault, Kind
@@ -229,7 +229,7 @@ def test_the_mirror_ends_as_stripe_is(module_database: Database, tmp_path: Path)
         try:
             run_state_machine_as_test(
                 lambda: Fetching(run, ingest, stripe),  # type: ignore[arg-type]  # it takes any factory
-                settings=settings(BOUNDED, max_examples=35, stateful_step_count=30),
+                settings=settings(BOUNDED, max_examples=examples(35), stateful_step_count=30),
             )
         finally:
             run(stack.aclose())

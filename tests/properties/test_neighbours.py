@@ -12,7 +12,7 @@ import stripe_events as events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty, new_event
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.common.errors import BadRequestError
 from mainstem.common.queue.inbox import NewEvent
@@ -51,7 +51,7 @@ def good() -> NewEvent:
     )
 
 
-@settings(BOUNDED, max_examples=60)
+@settings(BOUNDED, max_examples=examples(60))
 @given(mixed=st.lists(st.sampled_from([None, None, *HOSTILE]), min_size=1, max_size=40))
 async def test_events_that_cannot_be_stored_fail_alone(ingest: Ingest, mixed: list[str | None]) -> None:
     await empty(ingest)

@@ -11,7 +11,7 @@ from histories import HISTORIES, newest, versions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.common.queue.lease import Lease
 from mainstem.ingest.inbox import claims, replay
@@ -110,7 +110,7 @@ async def expected(ingest: Ingest, signed: Sequence[bytes]) -> End:
     return await end(ingest)
 
 
-@settings(BOUNDED, max_examples=40)
+@settings(BOUNDED, max_examples=examples(40))
 @given(data=st.data(), signed=HISTORIES, steps=STEPS)
 async def test_any_order_repetition_and_split_ends_the_same(
     ingest: Ingest, data: st.DataObject, signed: list[bytes], steps: list[tuple[str, int]]
@@ -123,7 +123,7 @@ async def test_any_order_repetition_and_split_ends_the_same(
     assert await end(ingest) == in_order
 
 
-@settings(BOUNDED, max_examples=40)
+@settings(BOUNDED, max_examples=examples(40))
 @given(data=st.data(), signed=HISTORIES)
 async def test_the_end_is_the_newest_of_each_object_and_every_version_once(
     ingest: Ingest, data: st.DataObject, signed: list[bytes]

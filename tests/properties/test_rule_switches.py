@@ -11,7 +11,7 @@ from histories import HISTORIES
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.common.database.pool import Connection, Pool
 from mainstem.ingest.pipeline.payloads import PayloadSource
@@ -125,7 +125,7 @@ async def take(ingest: Ingest, step: str, value: Any, waiting: list[bytes]) -> N
         )
 
 
-@settings(BOUNDED, max_examples=60)
+@settings(BOUNDED, max_examples=examples(60))
 @given(signed=HISTORIES, steps=STEPS)
 async def test_every_owner_ends_derived_by_the_newest_set_and_none_is_ever_a_mixture(
     ingest: Ingest, signed: list[bytes], steps: Sequence[tuple[str, Any]]

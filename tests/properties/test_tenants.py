@@ -9,7 +9,7 @@ import stripe_events as events
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.ingest.accounts.storage import ProviderAccount
 from mainstem.ingest.pipeline.fetches import FetchSource
@@ -127,7 +127,7 @@ def expected_dead(deliveries: Sequence[Delivery]) -> set[str]:
     return {one.event_id for one in deliveries if one.is_dead}
 
 
-@settings(BOUNDED, max_examples=40)
+@settings(BOUNDED, max_examples=examples(40))
 @given(deliveries=st.lists(DELIVERIES, min_size=1, max_size=25), twice=st.booleans())
 async def test_every_row_ends_under_its_own_account_in_payload_mode(
     ingest: Ingest, deliveries: list[Delivery], twice: bool
@@ -140,7 +140,7 @@ async def test_every_row_ends_under_its_own_account_in_payload_mode(
     }
 
 
-@settings(BOUNDED, max_examples=25)
+@settings(BOUNDED, max_examples=examples(25))
 @given(deliveries=st.lists(DELIVERIES, min_size=1, max_size=25), twice=st.booleans())
 async def test_every_row_ends_under_its_own_account_in_fetch_mode(
     ingest: Ingest, deliveries: list[Delivery], twice: bool

@@ -10,7 +10,7 @@ import pytest
 from billing_world import BillingWorld, register
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties import BOUNDED
+from properties import BOUNDED, examples
 from spellings import ADDRESSES, ANY_JSON, NAMES, NO_ADDRESSES, NO_NAMES, NO_NUMBERS, NO_UUIDS, NUMBERS, UUID1
 
 from mainstem.common import owner
@@ -150,7 +150,7 @@ async def test_unknown_member_of_an_owner_is_refused_and_one_of_zeds_bodies_igno
     assert ignored.status_code == 404
 
 
-@settings(BOUNDED, max_examples=40)
+@settings(BOUNDED, max_examples=examples(40))
 @given(kind=st.sampled_from(sorted(owner.KINDS)), value=ANY_JSON, email=ANY_JSON, login=ANY_JSON)
 async def test_any_value_of_an_account_is_refused_or_read_back(
     direct: httpx.AsyncClient, kind: str, value: Any, email: Any, login: Any

@@ -21,7 +21,7 @@ from operating import (
     stay,
     updates,
 )
-from properties import BOUNDED
+from properties import BOUNDED, examples
 
 from mainstem.billing.assembly import StripeServices
 from mainstem.billing.operations.runner import ENDED, STILL_SET
@@ -189,7 +189,7 @@ FAULTS: Any = {
 STEPS = ("flag", "time", "stay", "work", *FAULTS)
 
 
-@settings(BOUNDED, max_examples=12)
+@settings(BOUNDED, max_examples=examples(12))
 @given(steps=st.lists(st.sampled_from(STEPS), min_size=2, max_size=7))
 async def test_last_word_wins_whatever_is_lost_in_between(
     world: BillingWorld, services: StripeServices, steps: list[str]

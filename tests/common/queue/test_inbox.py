@@ -7,6 +7,7 @@ import pytest
 from connections import Connect
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 from servers import Database
 
 from mainstem.common.database.pool import Connection
@@ -112,7 +113,7 @@ async def test_storing_nothing_is_no_error(writer: Connection) -> None:
     assert await inbox.insert(writer, [], NOW) == 0
 
 
-@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(30), deadline=None, suppress_health_check=list(HealthCheck))
 @given(batches=st.lists(st.lists(st.sampled_from("abcdef"), max_size=8), max_size=6))
 async def test_however_deliveries_repeat_and_mix_each_event_is_stored_once(
     writer: Connection, batches: list[list[str]]

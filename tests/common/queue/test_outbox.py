@@ -18,6 +18,7 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from properties import examples
 from servers import Database
 
 from mainstem.common.database.pool import Connection
@@ -261,7 +262,7 @@ def test_no_entry_is_settled_twice_or_lost_in_any_order_of_claims_and_crashes(da
         run_state_machine_as_test(
             lambda: Outbox(Runner(runner), database),  # type: ignore[arg-type]  # it takes any factory
             settings=settings(
-                max_examples=30,
+                max_examples=examples(30),
                 stateful_step_count=25,
                 deadline=None,
                 suppress_health_check=list(HealthCheck),

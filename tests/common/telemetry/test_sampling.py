@@ -19,6 +19,7 @@ from opentelemetry.trace import (
     TraceFlags,
     set_span_in_context,
 )
+from properties import examples
 
 from mainstem.common.telemetry.sampling import ErrorProcessor, PartSampler
 
@@ -214,7 +215,7 @@ def play(traced: Traced, node: Node, parent: Span | None, wanted: set[int]) -> b
     return has_failed or node.fails
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(NODES)
 def test_whatever_ends_first_errors_and_their_ancestors_are_exported_once(tree: Node) -> None:
     traced, wanted = Traced(NEVER, most=1_000), set[int]()

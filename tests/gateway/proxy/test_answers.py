@@ -8,6 +8,7 @@ import pytest
 from forwarding import Caller, forwarding
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 from raw_http import OK, Scripted, raw_server
 from tiny_gateway import StartGateway
 
@@ -195,7 +196,7 @@ async def read(packets: list[bytes]) -> tuple[int, list[Field], bytes, bool]:
     return answer.status, answer.fields, b"".join(parts), is_clean
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(answer=answers(), places=st.lists(st.integers(0, 1_000), max_size=30))
 async def test_an_answer_reads_the_same_however_it_is_cut_into_packets(
     answer: tuple[bytes, int, bytes, bool], places: list[int]

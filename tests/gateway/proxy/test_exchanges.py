@@ -6,6 +6,7 @@ from collections.abc import Callable
 from forwarding import Caller, Forwarding, forwarding, part
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from properties import examples
 from raw_http import raw_server
 
 from mainstem.common.errors import BadGatewayError
@@ -71,7 +72,7 @@ async def call(gateway: Forwarding, number: int, kind: str, method: str) -> None
         assert name.startswith(got.body)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     st.lists(
         st.lists(

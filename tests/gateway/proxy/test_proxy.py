@@ -4,6 +4,7 @@ from typing import Any
 import httpx
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 from raw_http import hang_up, parts_of, said_to
 from starlette.types import Receive, Send
 from tiny_gateway import Gateway, Upstream, answer
@@ -11,7 +12,9 @@ from tiny_gateway import Gateway, Upstream, answer
 CONTACT = "/ctms/332de237-cab7-4461-bcc3-48e68f42bd5c"
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(40), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(parts=st.lists(st.binary(max_size=3_000), max_size=5), is_chunked=st.booleans())
 async def test_any_body_arrives_unchanged_on_a_public_route(
     gateway: Gateway, upstream: Upstream, parts: list[bytes], is_chunked: bool

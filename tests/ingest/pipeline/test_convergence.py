@@ -10,6 +10,7 @@ import stripe_events as events
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
+from properties import examples
 from stripe_events import START
 
 from mainstem.ingest.pipeline.payloads import PayloadSource
@@ -83,7 +84,7 @@ def test_the_end_is_worth_comparing(expected: End) -> None:
     }
 
 
-@settings(FEW, max_examples=20)
+@settings(FEW, max_examples=examples(20))
 @given(order=ORDERS, cuts=CUTS)
 async def test_any_order_and_repetition_ends_in_the_same_mirror_and_products(
     ingest: Ingest, expected: End, order: list[int], cuts: set[int]
@@ -94,7 +95,7 @@ async def test_any_order_and_repetition_ends_in_the_same_mirror_and_products(
     assert (await ingest.mirror(), await ingest.products()) == expected
 
 
-@settings(FEW, max_examples=8)
+@settings(FEW, max_examples=examples(8))
 @given(order=ORDERS)
 async def test_so_it_does_with_three_workers_at_once(ingest: Ingest, expected: End, order: list[int]) -> None:
     await empty(ingest)

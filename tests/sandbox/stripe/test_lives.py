@@ -8,6 +8,7 @@ import msgspec
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, multiple, rule
+from properties import examples
 
 from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.edge import calendar
@@ -253,5 +254,5 @@ class Lives(RuleBasedStateMachine):
                 assert self.account.agenda.first() is not None
 
 
-Lives.TestCase.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+Lives.TestCase.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
 TestLives = Lives.TestCase

@@ -10,7 +10,7 @@ import pytest
 from contacts_api import post
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from properties import BOUNDED
+from properties import BOUNDED, examples
 from spellings import ADDRESSES, ANY_JSON, NAMES, NO_ADDRESSES, NO_NAMES, NO_UUIDS, UUID1
 
 from mainstem.common import owner
@@ -101,7 +101,7 @@ async def test_long_lists_and_texts_are_refused_with_their_limit(api: httpx.Asyn
 FIELDS = sorted((group, name) for group, model in BODIES.items() for name in model.model_fields)
 
 
-@settings(BOUNDED, max_examples=60)
+@settings(BOUNDED, max_examples=examples(60))
 @given(field=st.sampled_from(FIELDS), value=ANY_JSON, is_change=st.booleans())
 async def test_any_value_of_any_field_is_refused_or_read_back(
     api: httpx.AsyncClient, field: tuple[str, str], value: Any, is_change: bool

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 from sync_world import LATER, TRACE, People, Worker, until
 
 from mainstem.common.database.sessions import Database
@@ -164,7 +165,9 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=examples(15), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(steps=STEPS)
 async def test_whatever_the_order_the_platform_ends_with_what_is_derived(  # noqa: PLR0917 -- fixtures
     people: People, relay: Relay, worker: Worker, acoustic: AcousticStandIn, owner: Owner, steps: list[str]

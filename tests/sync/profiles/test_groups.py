@@ -5,6 +5,7 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from properties import examples
 
 from mainstem.common.errors import InvalidError
 from mainstem.common.http.bodies import read
@@ -12,7 +13,7 @@ from mainstem.sync.contacts import bodies, changes
 from mainstem.sync.profiles.groups import Contact, identities
 
 OVER_HTTP = settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(25), deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 TEXT = (
