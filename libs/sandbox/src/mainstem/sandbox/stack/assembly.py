@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mainstem.sandbox.servers.ports import LOOPBACK, Ports, PortTakenError
-from mainstem.sandbox.servers.postgres import Postgres
+from mainstem.sandbox.servers.postgres import DISPOSABLE, Postgres
 from mainstem.sandbox.servers.process import Child, ServerError
 from mainstem.sandbox.servers.roles import (
     SANDBOX_LOGIN,
@@ -57,6 +57,8 @@ class Options:
     """Any free ports, or the same ones every time."""
     valkey: bool = True
     """Whether a Valkey is started; without it nobody answers at the address that services are given."""
+    durable: bool = True
+    """Whether Postgres' data has to survive a power cut; otherwise Postgres does not wait for the disk."""
     environment: Mapping[str, str] | None = None
     """An environment whose real stores and keys are used; None for a stack that is all sandbox."""
     settings: Mapping[str, str] = field(default_factory=dict)
@@ -132,7 +134,7 @@ class Stores:
     """The stack's Postgres and Valkey, or those that were given from outside."""
 
     def __init__(
-        self, folder: RunFolder, ports: Mapping[str, int], outside: Mapping[str, str], *, with_valkey: bool
+        self, folder: RunFolder, ports: Mapping[str, int], outside: Mapping[str, str], options: Options
     ) -> None:
         self._outside = outside
         self._ports = ports
@@ -140,9 +142,12 @@ class Stores:
         self._valkey: Valkey | None = None
         if "DATABASE_URL" not in outside:
             self._postgres = Postgres(
-                folder.path / "postgres", port=ports["postgres"], log=folder.logs / "postgres.log"
+                folder.path / "postgres",
+                port=ports["postgres"],
+                settings=None if options.durable else DISPOSABLE,
+                log=folder.logs / "postgres.log",
             )
-        if "REDIS_URL" not in outside and with_valkey:
+        if "REDIS_URL" not in outside and options.valkey:
             self._valkey = Valkey(
                 folder.path / "valkey", port=ports["valkey"], log=folder.logs / "valkey.log"
             )

@@ -128,7 +128,7 @@ class Launcher:
         self._folder.open()
         MovableClock.create(self._folder.clock_file)
         ports = take_ports(self._ports, self._programs, are_free=self._options.free_ports)
-        self._stores = Stores(self._folder, ports, self._outside, with_valkey=self._options.valkey)
+        self._stores = Stores(self._folder, ports, self._outside, self._options)
         self._servers |= self._stores.servers
         await together(*(self._start_server(name) for name in self._stores.servers))
         addresses = await self._prepare(self._stores, ports)
