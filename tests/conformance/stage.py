@@ -17,6 +17,8 @@ from tests.conformance.ctms import statements
 from tests.conformance.ctms.records import Counts, Line, Log, read_metrics
 from tests.conformance.deliveries import Deliveries
 
+from mainstem.common.queue import wake
+from mainstem.common.queue.wake import WakeQueue
 from mainstem.gateway.clients.secrets import hash_secret
 from mainstem.gateway.clients.storage import add as add_client
 from mainstem.gateway.routes.table import SCOPES
@@ -29,6 +31,7 @@ Json = Any
 
 PATIENCE_SECONDS = 60.0
 POLL_SECONDS = 0.03
+LOOK_SECONDS = 0.005
 BEFORE_DELIVERY = ("events_leased", "events_due", "events_waiting", "outbox_unsettled")
 DELIVERING = ("deliveries_leased", "deliveries_due")
 
@@ -64,12 +67,14 @@ class Stage:
         stack: Stack,
         http: httpx.AsyncClient,
         tables: "asyncpg.Pool[asyncpg.Record]",
+        wake_queue: WakeQueue,
         *,
         settings: Mapping[str, str],
     ) -> None:
         self._launcher = launcher
         self.stack = stack
         self._http = http
+        self._wake_queue = wake_queue
         self._settings = settings
         self.tables = tables
         self.deliveries = Deliveries(tables, self.now)
@@ -90,7 +95,12 @@ class Stage:
         await self.control("POST", "/empty")
         await self.control("POST", "/acoustic/reset")
         await self.tables.execute("DELETE FROM gateway.api_client WHERE client_id <> $1", self._client_id)
+        await self.resume()
+
+    async def resume(self) -> None:
+        """Resume deliveries, and wake sync's worker, which otherwise looks within a second."""
         await self.control("POST", "/deliveries/resume")
+        await wake.send(self._wake_queue, "sync")
 
     @property
     def _client_id(self) -> str:
@@ -140,6 +150,8 @@ class Stage:
                 raise CaseError("the gateway logged nothing of a request that it answered")
             name = answer.headers["x-request-id"]
             found += [line for line in self._requests.lines() if line.get("request_id") == name]
+            # The gateway logs a request after its answer.
+            await asyncio.sleep(LOOK_SECONDS)
         return found
 
     async def add_clients(self, clients: Sequence[Mapping[str, Json]]) -> None:
@@ -162,8 +174,17 @@ class Stage:
             )
 
     async def run_sql(self, statement: str) -> None:
-        """Do what a statement about CTMS's tables does."""
+        """Do what a statement about CTMS's tables does.
+
+        A gateway believes what it read of a client for ten seconds; one that starts again has read nothing.
+        """
         await statements.run(statement, self.tables, await self.now())
+        if statements.changes_clients(statement):
+            await self.restart("gateway")
+
+    async def restart(self, name: str) -> None:
+        """Restart a process, which then has nothing in memory; return once it is ready."""
+        await self._launcher.restart(name)
 
     async def wait_until_none(self, *counts: str) -> None:
         """Return once nothing of these is outstanding.
@@ -198,6 +219,7 @@ class Stage:
                 *self.stack.workers.values(),
                 self.stack.sync,
                 self.stack.ingest,
+                self.stack.billing,
                 self.stack.gateway,
             ):
                 await self._ready(base)
@@ -221,7 +243,7 @@ class Stage:
         last = max((one["number"] for one in await self._received()), default=0)
         due, before = await self.deliveries.due(), await self._metrics()
         self._deliveries.lines()
-        await self.control("POST", "/deliveries/resume")
+        await self.resume()
         await self.wait_until_none(*DELIVERING)
         await self.control("POST", "/deliveries/pause")
         lines = await self._lines_about(due)
@@ -257,4 +279,8 @@ async def open_stage(launcher: Launcher, settings: Mapping[str, str]) -> AsyncIt
         asyncpg.create_pool(stack.database_url, min_size=0, max_size=2) as tables,
         httpx.AsyncClient(timeout=PATIENCE_SECONDS) as http,
     ):
-        yield Stage(launcher, stack, http, tables, settings=settings)
+        wake_queue = wake.connect(stack.redis_url)
+        try:
+            yield Stage(launcher, stack, http, tables, wake_queue, settings=settings)
+        finally:
+            await wake.close(wake_queue)

@@ -1,6 +1,5 @@
 """The statements of the cases, which are about CTMS's tables, done to ours: those that are known."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,8 +8,6 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
-
-from mainstem.gateway.clients.directory import BELIEVED_SECONDS
 
 Match = re.Match[str]
 
@@ -64,17 +61,10 @@ async def _enable_client(database: Database, match: Match) -> None:
     await database.connection.execute(
         "UPDATE gateway.api_client SET enabled = $2 WHERE client_id = $1", client_id, enabled
     )
-    await _forgotten()
 
 
 async def _delete_client(database: Database, match: Match) -> None:
     await database.connection.execute("DELETE FROM gateway.api_client WHERE client_id = $1", match[1])
-    await _forgotten()
-
-
-async def _forgotten() -> None:
-    """Wait until the gateway looks again for what it believes of its clients."""
-    await asyncio.sleep(BELIEVED_SECONDS + 0.5)
 
 
 def _time(text: str, now: datetime) -> datetime:
@@ -110,6 +100,11 @@ def why_not(statement: str) -> str | None:
 def makes_pending(statement: str) -> bool:
     """Return whether a statement has contacts delivered, or not delivered."""
     return "pending_acoustic" in statement
+
+
+def changes_clients(statement: str) -> bool:
+    """Return whether a statement is about API clients."""
+    return "api_client" in statement
 
 
 def forgets_all(statement: str) -> bool:
