@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-pytest_plugins = ("budgets", "rotation", "servers")
+pytest_plugins = ("budgets", "rotation", "servers", "session_stack")
 
 # A shell starts what it puts into the background deaf to Ctrl-C, and the children of a deaf process are deaf.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -23,6 +23,7 @@ from tests.conformance.zed.runner import Runner as ZedRunner
 from tests.conformance.zed.shop import Shop, open_shop
 
 from mainstem.sandbox.stack.assembly import Options
+from mainstem.sandbox.stack.folder import Stack
 from mainstem.sandbox.stack.launcher import Launcher
 from mainstem.sandbox.stack.up import Progress, cancel_on_signal
 
@@ -41,7 +42,7 @@ class Stacks:
         settings = {**SETTINGS, **(more or {})}
         key = frozenset(settings.items())
         if key not in self._stages:
-            launcher = Launcher(Options(settings=settings), report=self._progress)
+            launcher = Launcher(Options(durable=False, settings=settings), report=self._progress)
             self._stages[key] = await self._opened.enter_async_context(open_stage(launcher, settings))
         return self._stages[key]
 
@@ -51,12 +52,18 @@ class Stacks:
             self._shop = await self._opened.enter_async_context(open_shop(self._progress))
         return self._shop
 
+    async def empty(self) -> Stack:
+        """Return the stack that sells, emptied, for a story."""
+        shop = await self.shop()
+        await shop.empty()
+        return shop.stage.stack
+
 
 Play = Callable[[Stacks, Notes], Awaitable[str | None]]
 
 
 async def run(files: Sequence[Path]) -> bool:
-    """Run the cases, print a line for each, and return whether none failed.
+    """Run the cases on stacks of their own, print a line for each, and return whether none failed.
 
     Raises:
         ServerError: the stack cannot be started.
@@ -67,11 +74,16 @@ async def run(files: Sequence[Path]) -> bool:
         async with AsyncExitStack() as opened:
             stacks = Stacks(opened)
             for file, prepared in plans:
-                verdict = prepared if isinstance(prepared, Verdict) else await play(prepared, stacks)
+                verdict = await judge(prepared, stacks)
                 counts[verdict.outcome] += 1
                 _say(file, verdict)
     print(", ".join(f"{counts[outcome]} {outcome}" for outcome in (PASSED, FAILED, SKIPPED)), flush=True)  # noqa: T201 -- its output
     return not counts[FAILED]
+
+
+async def judge(prepared: Play | Verdict, stacks: Stacks) -> Verdict:
+    """Return the verdict on a prepared case: the one that it has, or that of its run."""
+    return prepared if isinstance(prepared, Verdict) else await play(prepared, stacks)
 
 
 def prepare(file: Path) -> Play | Verdict:

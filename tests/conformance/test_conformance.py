@@ -1,16 +1,15 @@
-"""The runner: what holds passes, what does not fails with its first difference, and the sum is right."""
+"""Cases on the session's stacks: what holds passes, what does not fails with its first difference."""
 
-import asyncio
 import json
-import os
 import re
-import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.conformance.mutants.recording import Diverged, Recording
+from tests.conformance.run import Stacks, judge, prepare, prepare_content
+from tests.conformance.verdict import FAILED, PASSED, SKIPPED, Verdict
 
 pytestmark = pytest.mark.slow
 
@@ -21,35 +20,8 @@ REFERENCE = VECTORS / "ctms"
 ZED = VECTORS / "zed-fabric-zulip"
 """The references' cases, where somebody has them: they are not part of this repository."""
 
-PATIENCE_SECONDS = 600
 PROBLEMS = "as documented: an error has `type`, `title` and `status` too"
-_LINE = re.compile(r"(passed|failed|skipped) +([\w.-]+)(?:: (.*))?")
 Edit = Callable[[Any], None]
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a run of the command said."""
-
-    code: int
-    verdicts: Mapping[str, tuple[str, str]]
-    last_line: str
-
-
-async def run(*paths: Path) -> Run:
-    child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "tests.conformance", *map(str, paths)),
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        env=dict(os.environ),
-    )
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        output, errors = await child.communicate()
-    *lines, last_line = output.decode().splitlines() or [errors.decode()[-500:]]
-    matches = [match for line in lines if (match := _LINE.fullmatch(line))]
-    verdicts = {match[2]: (match[1], match[3] or "") for match in matches}
-    return Run(child.returncode or 0, verdicts, last_line)
 
 
 def _pop_product(case: Any) -> None:
@@ -170,109 +142,104 @@ WRONG: dict[str, tuple[str, Edit, str]] = {
 """Cases that expect what does not hold: of which case, changed how, and what must be said."""
 
 
-def _write_wrong(folder: Path) -> None:
-    for name, (source, edit, _) in WRONG.items():
-        case = json.loads((OWN / f"{source}.json").read_text())
-        edit(case)
-        (folder / f"{name}.json").write_text(json.dumps(case))
-    (folder / "wrong_file.json").write_text("[1]")
+class Verdicts:
+    """Verdicts on the cases of this session, each of which runs once."""
+
+    def __init__(self, stacks: Stacks) -> None:
+        self._stacks = stacks
+        self._verdicts: dict[Path, Verdict] = {}
+        self._recordings: dict[Path, Recording] = {}
+
+    async def of(self, file: Path) -> Verdict:
+        """Return the verdict on a case, whose calls to its stack are recorded."""
+        if file not in self._verdicts:
+            self._recordings[file] = Recording()
+            stacks = self._recordings[file].recorded(self._stacks)
+            self._verdicts[file] = await judge(prepare(file), stacks)
+        return self._verdicts[file]
+
+    async def of_changed(self, file: Path, content: Any) -> Verdict:
+        """Return the verdict on a changed case, by the recording of the case where its calls are the same."""
+        await self.of(file)
+        prepared = prepare_content(file.stem, content)
+        try:
+            return await judge(prepared, self._recordings[file].replayed(self._stacks))
+        except Diverged:
+            return await judge(prepared, self._stacks)
 
 
-@pytest.fixture(scope="module")
-async def played(tmp_path_factory: pytest.TempPathFactory) -> Run:
-    folder = tmp_path_factory.mktemp("wrong")
-    _write_wrong(folder)
-    return await run(OWN, *(path for path in (REFERENCE, ZED) if path.is_dir()), folder)
+@pytest.fixture(scope="session")
+def verdicts(stacks: Stacks) -> Verdicts:
+    return Verdicts(stacks)
 
 
-def test_our_own_cases_hold(played: Run) -> None:
-    verdicts = {file.stem: played.verdicts.get(file.stem) for file in OWN.glob("*.json")}
-    assert verdicts
-    texts = {name: verdict[1] for name, verdict in verdicts.items() if verdict and verdict[0] == "passed"}
-    assert texts.keys() == verdicts.keys()
-    of_ctms = [text for name, text in texts.items() if not name.startswith("zed")]
-    assert [text for text in of_ctms if "not compared" in text or "not run" in text] == []
+def _cases(folder: Path) -> list[Any]:
+    return [pytest.param(file, id=file.stem) for file in sorted(folder.glob("*.json"))]
+
+
+@pytest.mark.parametrize("file", _cases(OWN))
+async def test_our_own_cases_hold(verdicts: Verdicts, file: Path) -> None:
+    verdict = await verdicts.of(file)
+    assert verdict.outcome == PASSED, verdict.text
+    if not file.stem.startswith("zed"):
+        assert "not compared" not in verdict.text
+        assert "not run" not in verdict.text
 
 
 @pytest.mark.parametrize("name", WRONG)
-def test_a_case_that_does_not_hold_fails_with_the_first_difference(played: Run, name: str) -> None:
-    outcome, text = played.verdicts[name]
-    assert outcome == "failed"
-    assert re.match(WRONG[name][2], text), text
-
-
-def test_what_is_no_case_fails(played: Run) -> None:
-    assert played.verdicts["wrong_file"][0] == "failed"
-
-
-def test_the_last_line_counts_and_a_failure_is_the_exit_code(played: Run) -> None:
-    outcomes = [outcome for outcome, _ in played.verdicts.values()]
-    counts = [f"{outcomes.count(name)} {name}" for name in ("passed", "failed", "skipped")]
-    assert played.last_line == ", ".join(counts)
-    assert outcomes.count("failed") >= len(WRONG)
-    assert played.code == 1
+async def test_a_case_that_does_not_hold_fails_with_the_first_difference(
+    verdicts: Verdicts, name: str
+) -> None:
+    source, edit, wanted = WRONG[name]
+    file = OWN / f"{source}.json"
+    case = json.loads(file.read_text())
+    edit(case)
+    verdict = await verdicts.of_changed(file, case)
+    assert verdict.outcome == FAILED
+    assert re.match(wanted, verdict.text), verdict.text
 
 
 @pytest.mark.skipif(not REFERENCE.is_dir(), reason="the reference's cases are not beside this repository")
-def test_the_references_cases_hold(played: Run) -> None:
-    verdicts = {file.stem: played.verdicts[file.stem] for file in REFERENCE.glob("*.json")}
-    failed = {name: text for name, (outcome, text) in verdicts.items() if outcome == "failed"}
-    skipped = {name: text for name, (outcome, text) in verdicts.items() if outcome == "skipped"}
-    assert failed == {}
-    assert all(text.startswith("no part can run: ") for text in skipped.values())
-    assert [name for name in skipped if name.startswith(("a", "b"))] == []
+@pytest.mark.parametrize("file", _cases(REFERENCE))
+async def test_the_references_cases_hold(verdicts: Verdicts, file: Path) -> None:
+    verdict = await verdicts.of(file)
+    assert verdict.outcome != FAILED, verdict.text
+    if verdict.outcome == SKIPPED:
+        assert verdict.text.startswith("no part can run: ")
+        assert not file.stem.startswith(("a", "b"))
 
 
 @pytest.mark.skipif(not ZED.is_dir(), reason="the reference's cases are not beside this repository")
-def test_zeds_cases_hold_and_the_others_are_skipped(played: Run) -> None:
-    verdicts = {file.stem: played.verdicts[file.stem] for file in ZED.glob("*.json")}
-    assert {name for name, (outcome, _) in verdicts.items() if outcome == "failed"} == set()
-    passed = {name for name, (outcome, _) in verdicts.items() if outcome == "passed"}
-    assert passed >= {name for name in verdicts if name.startswith(("D07", "D09"))} != set()
-    assert all(text for outcome, text in verdicts.values() if outcome == "skipped")
+@pytest.mark.parametrize("file", _cases(ZED))
+async def test_zeds_cases_hold_and_the_others_are_skipped(verdicts: Verdicts, file: Path) -> None:
+    verdict = await verdicts.of(file)
+    if file.stem.startswith(("D07", "D09")):
+        assert verdict.outcome == PASSED, verdict.text
+    assert verdict.outcome != FAILED, verdict.text
+    assert verdict.text or verdict.outcome == PASSED
 
 
-@pytest.fixture(scope="module")
-async def exact() -> Run:
-    names = ("exact", "stripe_columns", "contact_columns", "vanished_rows", "faults_in_a_batch")
-    return await run(*(OWN / f"{name}.json" for name in names))
+async def _verdict_on_our_own(verdicts: Verdicts, name: str) -> tuple[str, str]:
+    verdict = await verdicts.of(OWN / f"{name}.json")
+    return verdict.outcome, verdict.text
 
 
-def test_answers_columns_and_rows_are_exactly_the_references(exact: Run) -> None:
-    assert exact.verdicts["exact"] == ("passed", PROBLEMS)
+async def test_answers_columns_and_rows_are_exactly_the_references(verdicts: Verdicts) -> None:
+    assert await _verdict_on_our_own(verdicts, "exact") == ("passed", PROBLEMS)
 
 
-def test_every_column_of_stripes_objects_and_every_segment_is_right(exact: Run) -> None:
-    assert exact.verdicts["stripe_columns"] == ("passed", "")
+async def test_every_column_of_stripes_objects_and_every_segment_is_right(verdicts: Verdicts) -> None:
+    assert await _verdict_on_our_own(verdicts, "stripe_columns") == ("passed", "")
 
 
-def test_every_field_of_a_contact_is_right_in_answers_and_columns(exact: Run) -> None:
-    assert exact.verdicts["contact_columns"] == ("passed", PROBLEMS)
+async def test_every_field_of_a_contact_is_right_in_answers_and_columns(verdicts: Verdicts) -> None:
+    assert await _verdict_on_our_own(verdicts, "contact_columns") == ("passed", PROBLEMS)
 
 
-def test_vanished_rows_are_gone_here_and_not_deleted_at_acoustic(exact: Run) -> None:
-    assert exact.verdicts["vanished_rows"] == ("passed", "")
+async def test_vanished_rows_are_gone_here_and_not_deleted_at_acoustic(verdicts: Verdicts) -> None:
+    assert await _verdict_on_our_own(verdicts, "vanished_rows") == ("passed", "")
 
 
-def test_contact_whose_request_fails_is_sent_once_in_its_batch(exact: Run) -> None:
-    outcome, text = exact.verdicts["faults_in_a_batch"]
+async def test_contact_whose_request_fails_is_sent_once_in_its_batch(verdicts: Verdicts) -> None:
+    outcome, text = await _verdict_on_our_own(verdicts, "faults_in_a_batch")
     assert outcome == "passed", text
-
-
-async def test_skips_do_not_fail(tmp_path: Path) -> None:
-    (tmp_path / "table.json").write_text('{"id": "d13_loop_and_sleep", "cases": []}')
-    found = await run(tmp_path)
-    assert (found.code, found.last_line) == (0, "0 passed, 0 failed, 1 skipped")
-    assert found.verdicts["table"][1].startswith("no part can run")
-
-
-async def test_unknown_format_fails(tmp_path: Path) -> None:
-    (tmp_path / "table.json").write_text('{"id": "table", "cases": []}')
-    found = await run(tmp_path)
-    assert (found.code, found.last_line) == (1, "0 passed, 1 failed, 0 skipped")
-
-
-async def test_a_path_that_is_not_there_is_an_error(tmp_path: Path) -> None:
-    found = await run(tmp_path / "nowhere")
-    assert found.code == 1
-    assert "nowhere" in found.last_line

@@ -38,21 +38,36 @@ FORGET = "DELETE FROM billing.operation; DELETE FROM billing.reservation; DELETE
 
 
 class Shop:
-    """A stack that sells at one price; used by one row at a time."""
+    """A stack that sells at one price; used by one row or one story at a time."""
 
     def __init__(self, stage: Stage, recorder: Recorder, http: httpx.AsyncClient) -> None:
         self.stage = stage
         self._recorder = recorder
         self._http = http
         self._marks = 0
+        self._is_fresh = True
+        self._has_price = False
 
     @property
     def acts(self) -> list[Call]:
         """What our services asked Stripe to do since `forget`."""
         return self._recorder.acts
 
-    async def open(self) -> None:
-        """Make what is sold."""
+    async def empty(self) -> None:
+        """Remove everything that happened on the stack since its start; the clock stays as it is."""
+        if self._is_fresh:
+            self._is_fresh = False
+            return
+        self._recorder.forget()
+        await self.stage.control("POST", "/stripe/reset")
+        await self.stage.empty()
+        # Billing remembers a price for five minutes.
+        await self.stage.restart("billing")
+        self._has_price = False
+
+    async def _open(self) -> None:
+        """Make the price that is sold, on an empty stack."""
+        await self.empty()
         await self._stripe(
             "/v1/prices",
             {
@@ -63,9 +78,12 @@ class Shop:
                 "product_data[name]": "Zed Pro",
             },
         )
+        self._has_price = True
 
     async def forget(self) -> None:
         """Have nobody registered, and Stripe say what is so."""
+        if not self._has_price:
+            await self._open()
         self._recorder.forget()
         await self.stage.tables.execute(FORGET)
 
@@ -145,12 +163,10 @@ async def open_shop(report: Progress) -> AsyncIterator[Shop]:
     """Start a stack of its own whose services reach Stripe through a recorder."""
     async with open_recorder() as (recorder, base), httpx.AsyncClient(timeout=30) as http:
         settings = {"MAINSTEM_STRIPE_API_BASE": base}
-        launcher = Launcher(Options(settings=settings), report=report)
+        launcher = Launcher(Options(durable=False, settings=settings), report=report)
         async with open_stage(launcher, settings) as stage:
             recorder.upstream = stage.stack.sandbox
-            shop = Shop(stage, recorder, http)
-            await shop.open()
-            yield shop
+            yield Shop(stage, recorder, http)
 
 
 def _seconds(time: Json) -> int:
