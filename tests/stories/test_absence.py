@@ -7,10 +7,9 @@ from typing import Any
 
 import pytest
 from false_answers import AS_HTML, HTML, OBJECTS
+from tests.conformance.run import Stacks
 
 from mainstem.sandbox.demo.actors import Actors, open_actors
-from mainstem.sandbox.stack.assembly import Options
-from mainstem.sandbox.stack.launcher import Launcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 
@@ -35,8 +34,8 @@ ANSWERS: tuple[dict[str, Any], ...] = (
 """What every read at Stripe's address answers, for a quarter of an hour each."""
 
 
-async def test_hour_of_false_answers_loses_no_product_and_every_event_ends_right() -> None:
-    async with Launcher(Options()) as stack, open_actors(stack) as actors:
+async def test_hour_of_false_answers_loses_no_product_and_every_event_ends_right(stacks: Stacks) -> None:
+    async with open_actors(await stacks.empty()) as actors:
         contact, subscription = await _sell(actors)
         before = await _products(actors, contact)
         for number, answer in enumerate(ANSWERS):

@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 from chromium import Window, find_chromium, open_chromium
+from tests.conformance.run import Stacks
 
 from mainstem.sandbox.demo import story
 from mainstem.sandbox.demo.actors import Actors, Owner, open_actors
 from mainstem.sandbox.demo.expectations import OWNER, Expectation, Person
-from mainstem.sandbox.stack.assembly import Options
 from mainstem.sandbox.stack.folder import Stack
-from mainstem.sandbox.stack.launcher import Launcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning")]
 
@@ -49,10 +48,11 @@ class Scene:
 
 
 @pytest.fixture(scope="module")
-async def scene(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
+async def scene(stacks: Stacks, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Scene]:
     program = find_chromium()
     person = Person()
-    async with Launcher(Options()) as stack, open_actors(stack) as actors:
+    stack = await stacks.empty()
+    async with open_actors(stack) as actors:
         await actors.caller.authorise()
         await story.put_on_sale(actors, person)
         async with open_chromium(program, tmp_path_factory.mktemp("chromium")) as window:

@@ -27,6 +27,7 @@ async def demo(folder: Path, *options: str) -> tuple[int, str]:
     return child.returncode or 0, output.decode()
 
 
+@pytest.mark.rotating
 @pytest.mark.parametrize("options", [(), ("--no-valkey",), ("--scramble",)], ids=" ".join)
 async def test_every_expectation_holds(folder: Path, options: tuple[str, ...]) -> None:
     code, output = await demo(folder, *options)

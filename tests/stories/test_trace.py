@@ -47,7 +47,7 @@ async def story(tmp_path_factory: pytest.TempPathFactory, ports: Ports) -> Story
     """Each claim below is about the same story, all of which the collector has heard."""
     async with open_collector(tmp_path_factory.mktemp("collector"), ports) as collector:
         console = Console(file=io.StringIO())
-        options = Options(settings=telling(collector))
+        options = Options(durable=False, settings=telling(collector))
         async with Launcher(options) as stack:
             # The caller is no service of ours: it brings no trace, whatever this process has started.
             with suppress_http_instrumentation():
@@ -171,7 +171,7 @@ async def fail_twice(stack: Stack) -> None:
 async def test_what_fails_is_told_though_nothing_is_sampled(tmp_path: Path, ports: Ports) -> None:
     async with open_collector(tmp_path, ports) as collector:
         told = {**telling(collector), "OTEL_TRACES_SAMPLER_ARG": "0"}
-        async with Launcher(Options(settings=told)) as stack:
+        async with Launcher(Options(durable=False, settings=told)) as stack:
             await fail_twice(stack)
             await collector.settle()
         await collector.settle()
