@@ -22,7 +22,7 @@ from mainstem.sync.delivery.leases import (
     SUSPECT_SECONDS,
     SUSPECT_WAIT_SECONDS,
     DeliveryAttempt,
-    LeaseLostError,
+    DeliveryLeaseLostError,
     confirmation,
 )
 from mainstem.sync.delivery.slots import Slots
@@ -148,7 +148,7 @@ class Deliverer:
         ):
             try:
                 await self._attempt(attempt)
-            except LeaseLostError:
+            except DeliveryLeaseLostError:
                 await self._let_go(attempt)
             except (SendError, SendUnknownError) as error:
                 await self._fail(attempt, str(error))
@@ -209,11 +209,11 @@ class Deliverer:
             await self._extend_lease(attempt, self._store.renew(attempt.claimed))
         left = attempt.held_until - time.monotonic() - needed
         if left <= 0:
-            raise LeaseLostError
+            raise DeliveryLeaseLostError
         try:
             slot = await self._slots.borrow(left)
         except TimeoutError:
-            raise LeaseLostError from None
+            raise DeliveryLeaseLostError from None
         try:
             await self._recorded(attempt, request)
         except SendError:
@@ -229,7 +229,7 @@ class Deliverer:
         """Count the lease from now, if `renewal` returns that the delivery is still held."""
         renewed_at = time.monotonic()
         if not await renewal:
-            raise LeaseLostError
+            raise DeliveryLeaseLostError
         attempt.held_until = renewed_at + attempt.claimed.lease.seconds
 
     async def _recorded(self, attempt: DeliveryAttempt, request: PlatformRequest) -> None:

@@ -47,7 +47,7 @@ WHERE {HELD}
 """  # noqa: S608 -- constants
 
 
-class LeaseLostError(Exception):
+class DeliveryLeaseLostError(Exception):
     """The lease of the delivery is lost, or too short for another request: nothing more may be sent."""
 
 
