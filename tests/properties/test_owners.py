@@ -8,6 +8,7 @@ import stripe_events as events
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from ingest_bench import Ingest, empty
+from properties import examples
 from stripe_events import START
 
 from mainstem.common.owner import LONGEST, rule
@@ -54,7 +55,7 @@ async def list_named(ingest: Ingest, link: str) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("link", RULES)
 @settings(
-    max_examples=10,
+    max_examples=examples(10),
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
