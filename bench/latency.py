@@ -1,8 +1,7 @@
 """`./just bench latency`: from an event's delivery to the platform, at a steady pace, in both modes.
 
-With `--base` the same is measured for an earlier commit first, mode by mode, each on a stage of its own.
-Events come one by one, each about another contact than the last ones; the platform answers after 10 ms,
-and Stripe, where it is asked, at once.
+With `--base` an earlier commit is measured first, each mode on a stage of its own. Events come one by one,
+each about another contact than the last; the platform answers after 10 ms, and Stripe at once.
 """
 
 import argparse

@@ -22,8 +22,9 @@ from mainstem.sync.delivery import leases
 from mainstem.sync.delivery import storage as deliveries
 from mainstem.sync.delivery.batching import DeliveryStore
 from mainstem.sync.delivery.deliver import MARGIN_SECONDS, Deliverer
+from mainstem.sync.delivery.marks import SUSPICIOUS_CLAIMS
 from mainstem.sync.delivery.slots import SlotLimit, Slots
-from mainstem.sync.delivery.storage import SUSPICIOUS_CLAIMS, ClaimedDelivery
+from mainstem.sync.delivery.storage import ClaimedDelivery
 from mainstem.sync.platforms.acoustic.platform import NAME, Acoustic
 from mainstem.sync.platforms.acoustic.tokens import AcousticAccount
 from mainstem.sync.platforms.protocol import PlatformRequest

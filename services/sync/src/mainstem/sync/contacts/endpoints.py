@@ -22,7 +22,7 @@ from mainstem.common.telemetry import metrics, spans
 from mainstem.sync.contacts import bodies, changes
 from mainstem.sync.contacts import storage as contacts
 from mainstem.sync.contacts.storage import ContactTakenError
-from mainstem.sync.delivery import storage as deliveries
+from mainstem.sync.delivery.marks import mark
 from mainstem.sync.profiles.groups import GROUPS, IDENTITY_KINDS, Contact
 
 SYNC = "sync"
@@ -177,7 +177,7 @@ async def _create(state: ContactState, draft: Contact) -> tuple[Contact, bool]:
 async def _mark(state: ContactState, session: AsyncSession, contact_id: UUID) -> None:
     """Want the contact delivered, in the commit that changes it."""
     traceparents = {contact_id: spans.traceparent()}
-    await deliveries.mark(await plain(session), traceparents, state["platforms"], state["clock"].now())
+    await mark(await plain(session), traceparents, state["platforms"], state["clock"].now())
 
 
 def _wake(state: ContactState) -> None:

@@ -28,7 +28,6 @@ from mainstem.sync.delivery.leases import (
 from mainstem.sync.delivery.slots import Slots
 from mainstem.sync.delivery.storage import ClaimedDelivery, SuccessfulDelivery
 from mainstem.sync.platforms import difference
-from mainstem.sync.platforms.difference import SentHashes
 from mainstem.sync.platforms.protocol import (
     NotPreparedError,
     Platform,
@@ -183,7 +182,7 @@ class Deliverer:
         profile = await self._store.load(claimed)
         return None if profile is None else self._platform.shape(profile)
 
-    async def _intend(self, attempt: DeliveryAttempt, base: SentHashes) -> None:
+    async def _intend(self, attempt: DeliveryAttempt, base: difference.SentHashes) -> None:
         """Write down what is about to be sent: whatever happens now, nothing of it is taken for granted."""
         await self._extend_lease(attempt, self._store.intend(attempt.claimed, base))
 
@@ -248,7 +247,7 @@ class Deliverer:
             seconds = time.monotonic() - started_at
             attempt.record(request.kind, outcome, text, seconds, self._clock.now())
 
-    async def _succeed(self, attempt: DeliveryAttempt, sent: SentHashes, *, is_sent: bool) -> None:
+    async def _succeed(self, attempt: DeliveryAttempt, sent: difference.SentHashes, *, is_sent: bool) -> None:
         confirm_at = confirmation(attempt.claimed, self._clock.now())
         # What is confirmed later goes in full once more.
         base = sent if confirm_at is None else difference.unknown(sent)

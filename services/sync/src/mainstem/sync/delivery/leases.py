@@ -9,14 +9,8 @@ from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import RETRY_SECONDS, Lease, affected
 from mainstem.common.telemetry import spans
 from mainstem.sync.delivery import storage as deliveries
-from mainstem.sync.delivery.storage import (
-    FOR_LONGER,
-    HELD,
-    SUSPICIOUS_CLAIMS,
-    UNHELD,
-    ClaimedDelivery,
-    DeliveryLogEntry,
-)
+from mainstem.sync.delivery.marks import SUSPICIOUS_CLAIMS
+from mainstem.sync.delivery.storage import FOR_LONGER, HELD, UNHELD, ClaimedDelivery, DeliveryLogEntry
 
 CONFIRM_AFTER = timedelta(seconds=60)
 """How long after a delivery whose fate was unknown the contact is sent once more. World time."""

@@ -13,7 +13,7 @@ from mainstem.common.queue import outbox
 from mainstem.common.queue.lease import Lease
 from mainstem.common.queue.outbox import ClaimedEntry
 from mainstem.common.telemetry import spans
-from mainstem.sync.delivery import storage as deliveries
+from mainstem.sync.delivery.marks import mark
 from mainstem.sync.profiles import owners
 
 CONSUMER = "sync"
@@ -73,7 +73,7 @@ class Relay:
             for contact_id in contacts_of.get(_owner(entry), ()):
                 # Of several entries the oldest one's trace goes on.
                 marks[contact_id] = marks.get(contact_id) or entry.traceparent
-        await deliveries.mark(connection, marks, self._platforms, self._clock.now())
+        await mark(connection, marks, self._platforms, self._clock.now())
         return len(marks)
 
 

@@ -1,11 +1,11 @@
-"""Storage of deliveries: marks, claims, settling and the delivery log. Plain SQL on a hot path.
+"""Storage of deliveries: claims, settling and the delivery log. Plain SQL on a hot path.
 
 A row is due while `wanted > sent`. The claim returns `wanted` before anything is loaded; success sets `sent`
 to that value: a mark that arrives in between leaves the row due.
 """
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -15,30 +15,8 @@ import asyncpg
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import IN_ORDER, Lease, affected, retry_delay
+from mainstem.sync.delivery.marks import SUSPICIOUS_CLAIMS
 from mainstem.sync.platforms.difference import SentHashes
-
-MOST_TRACES = 16
-"""How many marks' traces a delivery keeps: the oldest ones, and the latest."""
-
-SUSPICIOUS_CLAIMS = 3
-"""How many claims without an outcome make a delivery run alone: it may be what ends its workers."""
-
-MARK = f"""
-INSERT INTO contact.delivery AS delivery (contact_id, platform, wanted, due_at, wanted_at, traceparents)
-SELECT contact_id, platform, 1, $4, $4, array_remove(ARRAY[traceparent], NULL)
-FROM unnest($1::uuid[], $2::varchar[]) AS marked (contact_id, traceparent)
-CROSS JOIN unnest($3::varchar[]) AS platform
-ORDER BY contact_id, platform
-ON CONFLICT (contact_id, platform) DO UPDATE SET
-  wanted = delivery.wanted + 1,
-  due_at = CASE WHEN delivery.failures > 0 OR delivery.claims >= {SUSPICIOUS_CLAIMS} THEN delivery.due_at
-                WHEN delivery.wanted > delivery.sent THEN least(delivery.due_at, excluded.due_at)
-                ELSE excluded.due_at END,
-  wanted_at = CASE WHEN delivery.wanted > delivery.sent THEN delivery.wanted_at ELSE excluded.wanted_at END,
-  traceparents = CASE WHEN delivery.wanted > delivery.sent
-                      THEN delivery.traceparents[:$5] || excluded.traceparents
-                      ELSE excluded.traceparents END
-"""  # noqa: S608 -- a constant of this module
 
 # A token that is still there tells of a holder who never settled: what it sent is not known.
 _CLAIM = """
@@ -185,22 +163,6 @@ class SuccessfulDelivery:
     base: SentHashes
     confirm_at: datetime | None
     log_entries: Sequence[DeliveryLogEntry]
-
-
-async def mark(
-    connection: Connection,
-    traceparents: Mapping[UUID, str | None],
-    platforms: Sequence[str],
-    now: datetime,
-) -> None:
-    """Want these contacts, each with its trace, delivered to every platform; in the commit that says why.
-
-    A live row is due at once, one that waits for its retry goes on waiting. The row keeps the traces of
-    all marks that the next delivery serves. Rows are taken in order of their key, so that two who mark
-    never deadlock.
-    """
-    columns = (list(traceparents), list(traceparents.values()), list(platforms))
-    await connection.execute(MARK, *columns, now, MOST_TRACES - 1)
 
 
 async def claim(
