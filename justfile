@@ -34,10 +34,10 @@ test *args: format-check lint types floors
     @if [ $# -gt 0 ] && [ "$*" != "--all" ]; then exec "{{bin}}"/python -m pytest "$@"; fi; failed=0; \
     {{beside}} "$@" --budgets beside || failed=1; {{alone}} "$@" --budgets alone || failed=1; exit $failed
 
-# Run the checks that need no server, in under a minute.
+# Run the checks that need no server and are not of the sandbox, in under a minute.
 [group("check")]
 check *args: format-check lint types floors
-    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow and not server and not alone" --hypothesis-profile=check "$@"
+    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/sandbox -m "not slow and not server and not alone" --hypothesis-profile=check "$@"
 
 # Run cases of the reference, a folder or single files, against a stack of their own.
 [group("check")]
