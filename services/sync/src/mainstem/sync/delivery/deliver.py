@@ -119,8 +119,7 @@ class Deliverer:
 
     async def finish(self, seconds: float | None = None) -> None:
         """Wait for what is under way, at most so long; the rest is given up, and unknown."""
-        late = await self._wait(seconds)
-        for task in late:
+        for task in (late := await self._wait(seconds)):
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
         await self._store.finish()
