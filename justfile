@@ -61,7 +61,7 @@ attacks *args:
 
 # Take each rule of the stream out of a copy of the tree, and demand that its tests fail.
 [group("check")]
-mutations *names:
+mutations *args:
     @exec "{{bin}}"/python -m tests.mutations "$@"
 
 # Measure what the stream can do: `ingest`, `worker`, `latency`, `gateway` or `tokens`, as bench/README.md says.
