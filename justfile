@@ -95,7 +95,7 @@ format:
     "{{bin}}"/ruff check --fix-only --quiet {{python_files}}
     @exec "{{bin}}"/ruff format {{python_files}}
 
-# Write docs/reference's pages on settings, metrics, errors and log events again, from the code.
+# Write docs/reference's pages on rooms, settings, metrics, errors, log events and rule sets again, from the code.
 [group("change")]
 references:
     @exec "{{bin}}"/python -m tests.references
