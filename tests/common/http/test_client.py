@@ -1,4 +1,6 @@
 import asyncio
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -12,7 +14,7 @@ from starlette.routing import Route
 
 from mainstem.common.http.breaker import FAILURES_TO_OPEN, Breaker, CircuitOpenError
 from mainstem.common.http.client import Client, open_client
-from mainstem.common.http.transport import NoAnswerError, NotReachedError, UpstreamResponse
+from mainstem.common.http.upstream import NoAnswerError, NotReachedError, UpstreamResponse
 from mainstem.sandbox.servers.ports import Ports
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
@@ -204,3 +206,10 @@ async def test_an_answer_that_was_long_on_its_way_does_not_put_the_next_trial_of
         breaker.check()
     await asyncio.sleep(0.1)
     breaker.check()
+
+
+@pytest.mark.parametrize("service", ["ingest", "sync", "billing", "gateway"])
+def test_http_process_that_sent_no_request_has_loaded_no_client(service: str) -> None:
+    program = f"import sys, mainstem.{service}.app\nprint('pyreqwest' in sys.modules)"
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert result.stdout == "False\n"

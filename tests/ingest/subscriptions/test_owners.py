@@ -56,6 +56,19 @@ async def test_a_customer_that_moves_to_another_owner_changes_both(ingest: Inges
     assert await ingest.announced() == ["fxa_id:fxa-1", "fxa_id:fxa-1", "fxa_id:fxa-2"]
 
 
+async def test_older_copy_that_postgres_cannot_store_fails_no_newer_event_of_its_customer(
+    ingest: Ingest,
+) -> None:
+    names = {"k": "fxa-1"}
+    unfit = events.customer(metadata={**names, "note": "x\0y"})
+    fit = events.customer(metadata={**names, "note": "mended"})
+    await ingest.record(
+        events.event("customer.created", unfit), events.event("customer.updated", fit, at=START + 1)
+    )
+    await ingest.pipeline(link="customer.metadata.k:fxa_id").work()
+    assert [row["value"] for row in await ingest.rows("SELECT value FROM subscription.owner")] == ["fxa-1"]
+
+
 async def test_a_customer_that_names_nobody_any_more_leaves_nothing(ingest: Ingest) -> None:
     await ingest.take(
         events.event("customer.created", events.customer()),

@@ -15,7 +15,7 @@ import stamina
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from mainstem.common.http.breaker import Breaker
-from mainstem.common.http.transport import NoAnswerError, UpstreamResponse
+from mainstem.common.http.upstream import NoAnswerError, UpstreamResponse
 from mainstem.common.telemetry import spans
 
 if TYPE_CHECKING:

@@ -1,44 +1,12 @@
 """HTTP transport: one request and its response, or why none came; the only importer of pyreqwest."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
-from http import HTTPStatus
-from typing import Any
 
-import msgspec
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
 
-
-class NoAnswerError(Exception):
-    """No answer came, or not all of it; whether the service acted is unknown. Quotes nobody's data."""
-
-
-class NotReachedError(NoAnswerError):
-    """The service was not reached: it saw nothing of the request."""
-
-
-@dataclass(frozen=True, slots=True)
-class UpstreamResponse:
-    """Status and content of an upstream's response."""
-
-    status: int
-    content: bytes
-
-    @property
-    def is_success(self) -> bool:
-        """Whether the status is one of 200 to 299."""
-        return HTTPStatus.OK <= self.status < HTTPStatus.MULTIPLE_CHOICES
-
-    def json(self) -> Any:
-        """Return the content as JSON says it.
-
-        Raises:
-            ValueError: it is none.
-        """
-        return msgspec.json.decode(self.content)
-
+from mainstem.common.http.upstream import NoAnswerError, NotReachedError, UpstreamResponse
 
 IDLE_SECONDS = 3.0
 """How long a connection is kept for the next request: servers close theirs after five seconds or more."""

@@ -88,11 +88,13 @@ async def listen(service: str, redis_url: str, on_wake: Callable[[], None]) -> N
                 pause = BACKOFF_SECONDS[0]
             log.warning("wake_listener.ended", error=type(error).__name__, again_in_seconds=pause)
         finally:
-            await cancel(running)
-            # arq cancels its jobs here and lets that come out, like whatever Redis answers; neither may
-            # end the listener, nor leave the connections open.
-            await asyncio.gather(running, worker.close(), return_exceptions=True)
-            await close(redis)
+            try:
+                await cancel(running)
+                # arq cancels its jobs here and lets that come out, like whatever Redis answers; neither may
+                # end the listener, nor leave the connections open.
+                await asyncio.gather(running, worker.close(), return_exceptions=True)
+            finally:
+                await close(redis)
         await asyncio.sleep(pause)
         pause = min(pause * 2, longest)
 

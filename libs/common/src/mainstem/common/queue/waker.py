@@ -68,6 +68,8 @@ async def open_waker(redis_url: str | None) -> AsyncIterator[Waker]:
     try:
         yield waker
     finally:
-        await wake.cancel(sender)
-        if redis is not None:
-            await wake.close(redis)
+        try:
+            await wake.cancel(sender)
+        finally:
+            if redis is not None:
+                await wake.close(redis)

@@ -1,8 +1,8 @@
 """Commit of a batch, stops 4 to 6: mirror, derive, announce, and the events are done."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import Lease
@@ -63,10 +63,15 @@ class Commit:
 
         Of all other customers the mirror names the same owner as before, since their locks are held.
         """
-        copies: dict[CustomerKey, list[Mapping[str, Any]]] = {}
+        changed, copies = set[CustomerKey](), dict[CustomerKey, Change]()
         for one in changes:
             if one.snapshot.table == "customer":
-                of_customer = copies.setdefault(CustomerKey(one.account, one.snapshot.id), [])
-                of_customer += [] if one.snapshot.values is None else [one.snapshot.values]
-        relinked = [one for one in customers if one.key in copies or one.link != one.former_link]
-        await self._owners.write(connection, relinked, copies)
+                key = CustomerKey(one.account, one.snapshot.id)
+                changed.add(key)
+                # As the mirror: of several whole copies only the greatest is sent to Postgres.
+                is_greatest = key not in copies or copies[key].version < one.version
+                if one.snapshot.values is not None and is_greatest:
+                    copies[key] = one
+        relinked = [one for one in customers if one.key in changed or one.link != one.former_link]
+        values = {key: one.snapshot.values or {} for key, one in copies.items()}
+        await self._owners.write(connection, relinked, values)

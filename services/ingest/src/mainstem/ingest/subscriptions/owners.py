@@ -162,17 +162,17 @@ class Owners:
         self,
         connection: Connection,
         customers: Sequence[CustomerOwner],
-        copies: Mapping[CustomerKey, Iterable[Mapping[str, Any]]],
+        copies: Mapping[CustomerKey, Mapping[str, Any]],
     ) -> None:
         """Write down the owners of these customers as the mirror now names them.
 
-        `copies` are the columns of the copies that the mirror was given of them since they were found. The
-        caller holds the customers' locks and those of all links involved.
+        `copies` are the columns of the one copy of each that the mirror was given since they were found, if
+        it was given one. The caller holds the customers' locks and those of all links involved.
         """
         possible = {(*one.key, one.text, *(one.link or NOBODY)) for one in customers} | {
             (*one.key, values[self._rule.field], *(self.named(one.key.account, values) or NOBODY))
             for one in customers
-            for values in copies.get(one.key, ())
+            if (values := copies.get(one.key)) is not None
         }
         if possible:
             columns = map(list, zip(*possible, strict=True))

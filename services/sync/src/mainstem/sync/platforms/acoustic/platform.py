@@ -9,7 +9,7 @@ from http import HTTPStatus
 
 from mainstem.common.http.breaker import CircuitOpenError
 from mainstem.common.http.client import Client
-from mainstem.common.http.transport import NotReachedError, UpstreamResponse
+from mainstem.common.http.upstream import NotReachedError, UpstreamResponse
 from mainstem.common.telemetry import metrics
 from mainstem.sync.platforms.acoustic import columns, xml
 from mainstem.sync.platforms.acoustic.tokens import NO_ANSWER, AcousticAccount, AcousticTokens

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mainstem.common.http.breaker import CircuitOpenError
 from mainstem.common.http.client import Client
-from mainstem.common.http.transport import NoAnswerError
+from mainstem.common.http.upstream import NoAnswerError
 from mainstem.sync.platforms.protocol import SendError
 
 TOKEN_SECONDS = 3 * 3_600.0
