@@ -15,7 +15,7 @@ from structlog.typing import EventDict
 from tiny_gateway import Gateway, StartGateway, Upstream
 
 from mainstem.common.database.pool import open_pool
-from mainstem.common.http.client import open_client
+from mainstem.common.http.calls.client import open_client
 from mainstem.common.http.identity import Verifier
 from mainstem.common.http.identity_keys import KeySet
 from mainstem.gateway.app import build

@@ -37,7 +37,7 @@ ONLY_IMPORTERS = {
         "libs/common/src/mainstem/common/http/connections/strict.py",
         "services/gateway/src/mainstem/gateway/proxy/answer.py",
     ),
-    "pyreqwest": ("libs/common/src/mainstem/common/http/transport.py",),
+    "pyreqwest": ("libs/common/src/mainstem/common/http/calls/transport.py",),
     "stripe": (
         "services/billing/src/mainstem/billing/stripe/client.py",
         "services/ingest/src/mainstem/ingest/providers/stripe/",

@@ -10,7 +10,7 @@ from starlette.types import Message
 from tiny_gateway import Gateway, StartGateway
 
 from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError, UnavailableError
-from mainstem.common.http.breaker import FAILURES_TO_OPEN
+from mainstem.common.http.calls.breaker import FAILURES_TO_OPEN
 from mainstem.common.http.requests.budget import Budget, Holding
 from mainstem.gateway.proxy.body import ClientGoneError, IncomingBody
 from mainstem.gateway.proxy.watch import Watch

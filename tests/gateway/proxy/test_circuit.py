@@ -7,7 +7,7 @@ from starlette.types import Receive, Send
 from structlog.testing import capture_logs
 from tiny_gateway import Gateway, StartGateway, Upstream, answer
 
-from mainstem.common.http.breaker import FAILURES_TO_OPEN
+from mainstem.common.http.calls.breaker import FAILURES_TO_OPEN
 from mainstem.sandbox.servers.ports import Ports
 
 

@@ -8,7 +8,7 @@ from raw_http import OK, Scripted, exchanged, raw_server, said_to, until
 from tiny_gateway import Gateway, StartGateway, Upstream
 
 from mainstem.common.errors import BadRequestError, MainstemError
-from mainstem.common.http.breaker import FAILURES_TO_OPEN
+from mainstem.common.http.calls.breaker import FAILURES_TO_OPEN
 
 FRAMING = (b"content-length", b"transfer-encoding")
 

@@ -8,7 +8,7 @@ from raw_http import OK, Scripted, hang_up, raw_server, said_to
 from tiny_gateway import StartGateway
 
 from mainstem.common.errors import BadGatewayError, UnavailableError
-from mainstem.common.http.breaker import FAILURES_TO_OPEN
+from mainstem.common.http.calls.breaker import FAILURES_TO_OPEN
 
 POISON = b"HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\npoison"
 

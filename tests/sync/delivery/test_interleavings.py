@@ -9,7 +9,7 @@ from held import Failing
 from sync_world import People
 
 from mainstem.common.database.sessions import Database
-from mainstem.common.http.client import open_client
+from mainstem.common.http.calls.client import open_client
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.world.clock import MovableClock
 from mainstem.sync.delivery.deliver import LEASE_SECONDS, MARGIN_SECONDS, Deliverer

@@ -13,7 +13,7 @@ from servers import Database as OwnDatabase
 from sync_world import MakeWorker, People, Worker
 
 from mainstem.common.database.sessions import Database
-from mainstem.common.http.client import open_client
+from mainstem.common.http.calls.client import open_client
 from mainstem.common.queue.lease import Lease
 from mainstem.sandbox.acoustic.stand_in import AcousticStandIn
 from mainstem.sandbox.stand_ins.faults import Fault, Faults, Kind

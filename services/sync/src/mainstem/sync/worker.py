@@ -10,7 +10,7 @@ from starlette.applications import Starlette
 from mainstem.common.clock import Clock, open_clock
 from mainstem.common.database.pool import Connections, open_pool
 from mainstem.common.http.app import AppState, build_app
-from mainstem.common.http.client import open_client
+from mainstem.common.http.calls.client import open_client
 from mainstem.common.http.health import database_check, drain_checks, redis_check, require_schema
 from mainstem.common.queue.drain import Drain, DrainLoop, open_drains
 from mainstem.common.queue.waker import open_waker

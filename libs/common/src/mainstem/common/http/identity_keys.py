@@ -9,9 +9,9 @@ import jwt
 import structlog
 
 from mainstem.common.errors import UnavailableError
-from mainstem.common.http.client import Client, open_client
+from mainstem.common.http.calls.client import Client, open_client
+from mainstem.common.http.calls.upstream import NoAnswerError
 from mainstem.common.http.identity import Verifier
-from mainstem.common.http.upstream import NoAnswerError
 from mainstem.common.settings import SettingsError
 
 REFRESH_COOLDOWN_SECONDS = 5.0

@@ -12,7 +12,7 @@ from opentelemetry.trace import Span, SpanKind
 from starlette.types import Receive, Scope, Send
 
 from mainstem.common.errors import BadGatewayError, GatewayTimeoutError, MainstemError
-from mainstem.common.http.breaker import Breaker
+from mainstem.common.http.calls.breaker import Breaker
 from mainstem.common.http.connections.limits import owner_of
 from mainstem.common.http.requests.budget import Budget, Holding
 from mainstem.common.telemetry import metrics, spans

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from mainstem.common.errors import UnavailableError
-from mainstem.common.http.breaker import Breaker
+from mainstem.common.http.calls.breaker import Breaker
 
 
 @dataclass

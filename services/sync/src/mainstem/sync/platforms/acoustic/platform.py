@@ -7,9 +7,9 @@ import time
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 
-from mainstem.common.http.breaker import CircuitOpenError
-from mainstem.common.http.client import Client
-from mainstem.common.http.upstream import NotReachedError, UpstreamResponse
+from mainstem.common.http.calls.breaker import CircuitOpenError
+from mainstem.common.http.calls.client import Client
+from mainstem.common.http.calls.upstream import NotReachedError, UpstreamResponse
 from mainstem.common.telemetry import metrics
 from mainstem.sync.platforms.acoustic import columns, xml
 from mainstem.sync.platforms.acoustic.tokens import NO_ANSWER, AcousticAccount, AcousticTokens

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mainstem.common.http.breaker import CircuitOpenError
-from mainstem.common.http.client import Client
-from mainstem.common.http.upstream import NoAnswerError
+from mainstem.common.http.calls.breaker import CircuitOpenError
+from mainstem.common.http.calls.client import Client
+from mainstem.common.http.calls.upstream import NoAnswerError
 from mainstem.sync.platforms.protocol import SendError
 
 TOKEN_SECONDS = 3 * 3_600.0

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pyreqwest.client import ClientBuilder
 from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
 
-from mainstem.common.http.upstream import NoAnswerError, NotReachedError, UpstreamResponse
+from mainstem.common.http.calls.upstream import NoAnswerError, NotReachedError, UpstreamResponse
 
 IDLE_SECONDS = 3.0
 """How long a connection is kept for the next request: servers close theirs after five seconds or more."""

@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from mainstem.common.http.breaker import FAILURES_TO_OPEN, Breaker, CircuitOpenError
-from mainstem.common.http.client import Client, open_client
-from mainstem.common.http.upstream import NoAnswerError, NotReachedError, UpstreamResponse
+from mainstem.common.http.calls.breaker import FAILURES_TO_OPEN, Breaker, CircuitOpenError
+from mainstem.common.http.calls.client import Client, open_client
+from mainstem.common.http.calls.upstream import NoAnswerError, NotReachedError, UpstreamResponse
 from mainstem.sandbox.servers.ports import Ports
 
 Answering = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

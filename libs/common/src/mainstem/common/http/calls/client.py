@@ -14,14 +14,14 @@ from urllib.parse import urlsplit
 import stamina
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
-from mainstem.common.http.breaker import Breaker
-from mainstem.common.http.upstream import NoAnswerError, UpstreamResponse
+from mainstem.common.http.calls.breaker import Breaker
+from mainstem.common.http.calls.upstream import NoAnswerError, UpstreamResponse
 from mainstem.common.telemetry import spans
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from mainstem.common.http.transport import HttpTransport
+    from mainstem.common.http.calls.transport import HttpTransport
 
 TIMEOUT_SECONDS = 5.0
 
@@ -90,7 +90,7 @@ class Client:
 
     def _transport(self) -> HttpTransport:
         if self._opened is None:
-            from mainstem.common.http.transport import HttpTransport  # noqa: PLC0415 -- megabytes, which a door that calls nobody saves
+            from mainstem.common.http.calls.transport import HttpTransport  # noqa: PLC0415 -- megabytes, which a door that calls nobody saves
 
             self._opened = HttpTransport(self._timeout_seconds, self._connections)
         return self._opened
