@@ -30,7 +30,7 @@ from mainstem.ingest.upkeep.walk import Walk
 
 SERVICE = "ingest"
 STOP_SECONDS = 10.0
-"""How long what is under way may take at the end; the rest is given back."""
+"""Time allowed to events under way at shutdown; the rest are given back."""
 
 
 def build(settings: Settings) -> Starlette:

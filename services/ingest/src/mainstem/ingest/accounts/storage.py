@@ -41,7 +41,7 @@ log = structlog.get_logger()
 
 
 class Mode(StrEnum):
-    """Where the truth comes from: asked for at the provider, or taken from what it signed."""
+    """Source of an account's facts: fetched from the provider, or read from its signed payloads."""
 
     FETCH = "fetch"
     PAYLOAD = "payload"
@@ -62,7 +62,7 @@ class ProviderAccount:
 
     @property
     def mode(self) -> Mode:
-        """How this account's facts become the mirror."""
+        """The source of this account's facts."""
         return Mode.PAYLOAD if self.api_key is None else Mode.FETCH
 
     @property

@@ -20,9 +20,9 @@ from mainstem.common.queue.inbox import NewEvent, insert
 from mainstem.common.telemetry import metrics, spans
 
 GROUP = 500
-"""How many events go into one commit at most."""
+"""Maximum number of events in one commit."""
 WAITING_BYTES = 64 * 1024 * 1024
-"""How much may wait for its commit; what comes beyond that is sent away, to come again."""
+"""Maximum number of bytes that wait for a commit; an event beyond it is refused, and the sender retries."""
 PATIENCE_SECONDS = 8.0
 """A commit that takes longer fails those that wait for the next one; the pool ends any after ten."""
 RETRY_AFTER_SECONDS = 5

@@ -9,7 +9,7 @@ NEWER = (
     '(old.epoch, old.at, old.rank, old.key COLLATE "C")'
     " < (excluded.epoch, excluded.at, excluded.rank, excluded.key)"
 )
-"""What is stored is older; ids compare by code point, as they do in Python."""
+"""Condition that the stored copy is older; ids compare by code point, as they do in Python."""
 
 
 def _unnest(columns: Mapping[str, str], alias: str) -> str:

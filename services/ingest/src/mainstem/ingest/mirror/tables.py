@@ -169,4 +169,4 @@ TABLES = {
 """Every table by its provider's word for the object, in the one order in which they are written."""
 
 PARENTS = {"subscription_item": SUBSCRIPTION}
-"""What may come alone, without its parent."""
+"""Kinds of child objects that may come without their parent, and the parent's table."""

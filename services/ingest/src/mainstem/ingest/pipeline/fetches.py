@@ -35,7 +35,7 @@ from mainstem.ingest.providers.stripe.thin_events import is_thin
 
 AS_OF = "SELECT clock_timestamp()"
 FETCH_SECONDS = 10
-"""What one fetch may take, by the reader's promise."""
+"""Longest duration of one fetch; the reader enforces it."""
 
 NOT_ASKED = "not fetched: the account's fetches before it failed"
 NOT_OURS = "the object is not there, for a key that does not answer for the event's livemode"
@@ -55,7 +55,7 @@ _Object = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class _Hint:
-    """What points at an object: since when it must hold, and the revision that the event is, if it is one."""
+    """Pointer to an object: the time from which its state is valid, and the event's own revisions, if any."""
 
     event: ClaimedEvent
     valid_from: datetime

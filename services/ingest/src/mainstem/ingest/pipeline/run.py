@@ -28,11 +28,11 @@ from mainstem.ingest.subscriptions.storage import RulesUnusableError
 LEASE_SECONDS = 60.0
 SUSPECT_SECONDS = 1.0
 BUSY_SUSPECT_SECONDS = 30.0
-"""How often to look for an event that may end workers; while there is a backlog, that reads all of it."""
+"""Interval of the search for an event that may end workers; in a backlog, each search reads all of it."""
 AHEAD = 10
-"""How many batches' events may be under way at once, where slow accounts are not waited for."""
+"""Maximum number of batches under way at once, where a slow account does not hold up the others."""
 ATTEMPTS = 4
-"""How often a transaction is begun that Postgres ended for the sake of another one."""
+"""Maximum number of attempts at a transaction that Postgres ends in favour of another."""
 
 CONTENDED = (asyncpg.DeadlockDetectedError, asyncpg.SerializationError, MovedError)
 OUTSIDE = (*DATABASE_ERRORS, RulesUnusableError)
@@ -113,7 +113,7 @@ class Pipeline:
 
     @property
     def limit(self) -> int:
-        """How many events a batch has at most."""
+        """Maximum number of events in a batch."""
         return self._source.limit
 
     async def work(self) -> int:

@@ -14,7 +14,7 @@ class SignatureError(BadRequestError):
 
 
 class PayloadError(MainstemError):
-    """What the provider sent does not make a row; the text says where, never what."""
+    """Payload of the provider that makes no row; the text names the place, never the value."""
 
 
 class FetchError(MainstemError):
@@ -34,7 +34,7 @@ class RestrictedError(MainstemError):
 
 
 class Version(NamedTuple):
-    """How new a copy of an object is: compared as a whole, only a greater one overwrites."""
+    """Recency of a copy of an object: compared as a whole, only a greater version overwrites."""
 
     epoch: int
     at: datetime
@@ -44,11 +44,11 @@ class Version(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What the door reads of an event: enough to store it once and to find its object.
+    """Fields of an event that its endpoint reads: enough to store it once and to find its object.
 
-    `is_known` says whether events of this type are worked on. `problem` says why this one cannot be, although
-    it should: such an event is laid aside at once. `owner_id` is the provider's id of the account that the
-    event is about, None for the account at whose endpoint it came in.
+    `is_known`: whether events of this type are processed. `problem`: the reason why this event cannot be
+    processed although its type is known; it becomes a dead letter at once. `owner_id`: the provider's id of
+    the account that the event is about, None for the account at whose endpoint it came in.
     """
 
     event_id: str
@@ -101,7 +101,7 @@ class Reader(Protocol):
 
     @property
     def livemode(self) -> bool | None:
-        """Which side of the account its key opens; None if the key does not tell."""
+        """The side of the account that its key opens; None if the key does not show it."""
         ...
 
     async def fetch(self, object_type: str, object_id: str) -> bytes | None:
@@ -158,7 +158,7 @@ class Change:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """Which object it is a copy of."""
+        """The object that it is a copy of: (table, account, id)."""
         return (self.snapshot.table, self.account, self.snapshot.id)
 
     def embedded(self) -> Iterable["Change"]:

@@ -20,10 +20,10 @@ from mainstem.ingest.providers.stripe.shapes import Amount, Count, Id, Seconds
 
 UNRECOGNIZED = "Request JSON is not recognized."
 UNREADABLE = "Unable to process Stripe object."
-"""What CTMS answers, word for word."""
+"""CTMS' error texts, word for word."""
 
 PREFIX = "bare."
-"""What the types of these events begin with; Stripe's own never do."""
+"""Prefix of the types of these events; Stripe's own types never have it."""
 
 _NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 """An escaped NUL, which Postgres cannot hold; JSON has no other one, and no half of a surrogate pair."""
@@ -156,7 +156,7 @@ _MAY_BE_DELETED = _SHAPES.keys() - {"subscription_item"}
 
 @dataclass(frozen=True, slots=True)
 class BareObject:
-    """What the door needs of a bare object: `root` is the object that would be fetched for it."""
+    """Kind, side and `root` of a bare object; `root` is the object that would be fetched for it."""
 
     kind: str
     root: tuple[str, str]

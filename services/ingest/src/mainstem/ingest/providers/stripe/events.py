@@ -21,7 +21,7 @@ KINDS = {
     "price": "price",
     "product": "product",
 }
-"""Which kind of object the events of a family carry; other families are kept and ignored.
+"""Kind of object by family of events; events of other families are stored and ignored.
 
 Source: https://docs.stripe.com/api/events/types
 """
@@ -29,7 +29,7 @@ Source: https://docs.stripe.com/api/events/types
 RANKS = {"invoice.paid": 2, "invoice.voided": 2, "invoice.marked_uncollectible": 2}
 RANK_OF_VERB = {"created": 0, "deleted": 3}
 RANK = 1
-"""Which of one second's events is the later one: created, anything, a bill that is settled, deleted."""
+"""Order of events in one second: created, any other, settled invoice, deleted."""
 
 NO_OBJECT = "invoice.upcoming"
 """The one type of event whose object has no id: it does not exist yet. https://docs.stripe.com/api/invoices/upcoming"""

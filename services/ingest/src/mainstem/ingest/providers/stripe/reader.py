@@ -28,7 +28,7 @@ PROVIDER = "stripe"
 API_VERSION = "2026-10-28.endive"
 """The version whose shapes we ask for; payloads come in those of their endpoint."""
 FETCH_SECONDS = 10.0
-"""How long one object may take, all pages of its lists included."""
+"""Longest duration of one object's fetch, all pages of its lists included."""
 PAGE = 100
 
 ACCOUNT = "/v1/account"
@@ -43,7 +43,7 @@ LISTS = {
     "subscription": ("items", "/v1/subscription_items?subscription={}"),
     "invoice": ("lines", "/v1/invoices/{}/lines?"),
 }
-"""Which nested list an object has, and where the whole of it is read."""
+"""Nested list of each kind of object, and the path that returns the whole list."""
 
 
 class StripeReader:
@@ -63,7 +63,7 @@ class StripeReader:
 
     @property
     def livemode(self) -> bool | None:
-        """Which side of the account the key opens; None if it does not tell."""
+        """The side of the account that the key opens; None if the key does not show it."""
         return self._livemode
 
     def connected(self, account_id: str) -> Self:

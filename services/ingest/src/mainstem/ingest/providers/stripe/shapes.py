@@ -34,7 +34,7 @@ Ref = Id | Expanded
 
 
 class Deleted(msgspec.Struct):
-    """What is left of a deleted object."""
+    """A deleted object as Stripe still shows it."""
 
     id: Id
     object: Text
@@ -42,7 +42,7 @@ class Deleted(msgspec.Struct):
 
 
 class InvoiceSettings(msgspec.Struct):
-    """How a customer pays invoices."""
+    """A customer's means of paying invoices."""
 
     default_payment_method: Ref | None
 
@@ -73,7 +73,7 @@ class Product(msgspec.Struct):
 
 
 class Recurring(msgspec.Struct):
-    """How often a price falls due."""
+    """The interval of a recurring price."""
 
     interval: Text
     interval_count: Count
@@ -165,7 +165,7 @@ class Subscription(msgspec.Struct):
 
 
 class LineDetails(msgspec.Struct):
-    """Where a line comes from, today."""
+    """The source of a line, in today's shape."""
 
     subscription: Ref | None = None
     subscription_item: Ref | None = None
@@ -173,7 +173,7 @@ class LineDetails(msgspec.Struct):
 
 
 class LineParent(msgspec.Struct):
-    """Which kind of details a line has, today."""
+    """The parent of a line: its type and details, in today's shape."""
 
     type: Text | None
     subscription_item_details: LineDetails | None = None
@@ -181,20 +181,20 @@ class LineParent(msgspec.Struct):
 
 
 class PriceDetails(msgspec.Struct):
-    """What a line charges for, today."""
+    """The price that a line charges, in today's shape."""
 
     price: Ref
     product: Ref | None = None
 
 
 class Pricing(msgspec.Struct):
-    """How a line's amount came about, today."""
+    """The basis of a line's amount, in today's shape."""
 
     price_details: PriceDetails | None = None
 
 
 class Period(msgspec.Struct):
-    """What a line's amount is for."""
+    """The period that a line's amount covers."""
 
     start: Seconds
     end: Seconds
@@ -225,13 +225,13 @@ class Lines(msgspec.Struct):
 
 
 class InvoiceSubscription(msgspec.Struct):
-    """Which subscription an invoice is for, today."""
+    """The subscription that an invoice is for, in today's shape."""
 
     subscription: Ref | None = None
 
 
 class InvoiceParent(msgspec.Struct):
-    """Where an invoice comes from, today."""
+    """The source of an invoice, in today's shape."""
 
     subscription_details: InvoiceSubscription | None = None
 
