@@ -73,7 +73,7 @@ class Settings(ServiceSettings):
 
     @property
     def acoustic_url(self) -> str:
-        """Where Acoustic answers."""
+        """The base URL of Acoustic."""
         default = f"https://api-campaign-us-{self.acoustic_server_number}.goacoustic.com"
         return (self.acoustic_api_base or default).rstrip("/")
 

@@ -113,7 +113,7 @@ class NewEmail(Body):
 
 
 class NewAmo(Body):
-    """What the add-ons site knows of the contact."""
+    """The contact's data from the add-ons site."""
 
     add_on_ids: LongText | None = None
     display_name: Text255 | None = None
@@ -139,7 +139,7 @@ class NewFxa(Body):
 
 
 class NewMofo(Body):
-    """What the foundation knows of the contact."""
+    """The contact's data from the foundation."""
 
     mofo_email_id: Identifier | None = None
     mofo_contact_id: Identifier | None = None
@@ -147,7 +147,7 @@ class NewMofo(Body):
 
 
 class NewVpnWaitlist(Body):
-    """What the contact said when it waited for the VPN."""
+    """The contact's entry on the waitlist of the VPN."""
 
     geo: Text100 | None = None
     platform: Text100 | None = None

@@ -39,9 +39,9 @@ from mainstem.sync.platforms.protocol import (
 
 LEASE_SECONDS = 60.0
 MARGIN_SECONDS = 5.0
-"""How much longer than its own limit a request must be covered by the leases when it starts."""
+"""Lease time that must remain beyond a request's own limit when the request starts."""
 AHEAD = 4
-"""How many deliveries are under way for each slot: most of their time they read, or settle, and need none."""
+"""Deliveries under way per slot: most of the time a delivery reads or settles, and needs no slot."""
 STOP_SECONDS = 10.0
 LONGEST_ERROR = 300
 

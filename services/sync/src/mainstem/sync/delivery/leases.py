@@ -13,13 +13,13 @@ from mainstem.sync.delivery.marks import SUSPICIOUS_CLAIMS
 from mainstem.sync.delivery.storage import FOR_LONGER, HELD, UNHELD, ClaimedDelivery, DeliveryLogEntry
 
 CONFIRM_AFTER = timedelta(seconds=60)
-"""How long after a delivery whose fate was unknown the contact is sent once more. World time."""
+"""Delay of the confirming send after a delivery whose outcome was unknown. World time."""
 
 SUSPECT_SECONDS = 1.0
 BUSY_SUSPECT_SECONDS = 30.0
-"""How often to look for a delivery that may end its worker; with a backlog, that reads all of it."""
+"""Interval of the search for a delivery that may end workers; in a backlog, each search reads all of it."""
 SUSPECT_WAIT_SECONDS = 10.0
-"""How long to wait for the other deliveries' end before it."""
+"""Upper limit of the wait for the end of the other deliveries before a suspect starts."""
 
 RENEW = f"UPDATE contact.delivery SET {FOR_LONGER} WHERE {HELD}"  # noqa: S608 -- a constant
 
@@ -52,7 +52,7 @@ class DeliveryAttempt:
     claimed: ClaimedDelivery
     held_until: float
     started_at: int
-    """When it was claimed, as spans count: in nanoseconds."""
+    """Time of the claim in nanoseconds since the epoch, the unit of spans."""
     log_entries: list[DeliveryLogEntry] = field(default_factory=list)
     notes: Mapping[str, Any] = field(default_factory=dict)
     """Remarks on shaping the contact, for the log."""

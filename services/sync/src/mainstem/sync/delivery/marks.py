@@ -7,10 +7,10 @@ from uuid import UUID
 from mainstem.common.database.pool import Connection
 
 MOST_TRACES = 16
-"""How many marks' traces a delivery keeps: the oldest ones, and the latest."""
+"""Maximum number of marks' traces that a delivery keeps: the oldest, and the latest."""
 
 SUSPICIOUS_CLAIMS = 3
-"""How many claims without an outcome make a delivery run alone: it may be what ends its workers."""
+"""Claims without an outcome from which a delivery runs alone: it may be the cause that ends its workers."""
 
 MARK = f"""
 INSERT INTO contact.delivery AS delivery (contact_id, platform, wanted, due_at, wanted_at, traceparents)

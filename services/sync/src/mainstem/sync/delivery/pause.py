@@ -9,7 +9,7 @@ from pathlib import Path
 
 LOOK_SECONDS = 0.05
 PATIENCE_SECONDS = 0.8
-"""How long one call waits for the end of a pause: a worker that is to stop stops in between."""
+"""Upper limit of one call's wait for the end of a pause; between two calls a worker can stop."""
 
 Work = Callable[[], Awaitable[int]]
 

@@ -18,7 +18,7 @@ from mainstem.common.queue.lease import Lease, affected
 LEASE_SECONDS = 30.0
 REFRESH_SECONDS = 2.0
 HUNGRY_SECONDS = 0.25
-"""How soon a worker without its share looks again."""
+"""Interval at which a worker without its share looks again."""
 
 log = structlog.get_logger()
 
@@ -69,13 +69,13 @@ LEAVE = "DELETE FROM contact.slot_holder WHERE platform = $1 AND owner = $2"
 
 @dataclass(frozen=True, slots=True)
 class SlotLimit:
-    """What a platform allows."""
+    """Limits of a platform."""
 
     platform: str
     at_once: int
     """Requests, over all workers."""
     request_seconds: float
-    """How much lease a request must find when it starts."""
+    """Lease time that must remain when a request starts."""
 
 
 class Slots:
@@ -95,7 +95,7 @@ class Slots:
 
     @property
     def usable(self) -> int:
-        """How many requests this worker may have under way now."""
+        """The number of requests that this worker may have under way now."""
         is_fresh = self._until - time.monotonic() >= self._limit.request_seconds
         return min(self._held, self._share) if is_fresh else 0
 

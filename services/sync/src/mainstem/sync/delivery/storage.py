@@ -109,7 +109,7 @@ INSERT INTO contact.delivery_log
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 """
 LOGGED = 8
-"""How many columns of the log are written."""
+"""Number of the log's columns that are written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,13 +128,13 @@ class ClaimedDelivery:
 
     @property
     def key(self) -> tuple[UUID, str, UUID]:
-        """What a statement must match to touch the row only while it is held."""
+        """The values that a statement must match, so that it touches the row only while it is held."""
         return (self.contact_id, self.platform, self.lease.token)
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryLogEntry:
-    """How one request ended: `success`, `failure` or `unknown`. The error quotes nobody's data."""
+    """Outcome of one request: `success`, `failure` or `unknown`. The error quotes no personal data."""
 
     request: str
     outcome: str

@@ -11,15 +11,15 @@ Row = Mapping[str, str | None]
 """A row's columns by name; None stands for no value."""
 
 Tables = Mapping[str, Mapping[str, Row]]
-"""What a platform is to hold of one contact: table, key of the row, row."""
+"""Rows that a platform is to hold of one contact: table, key of the row, row."""
 
 SentHashes = Mapping[str, Mapping[str, str | None]]
-"""What was last sent: table, key of the row, hash of the row; a null hash if its state is not known."""
+"""Hashes of the rows sent last: table, key of the row, hash; a null hash if the row's state is not known."""
 
 
 @dataclass(frozen=True, slots=True)
 class TableDifference:
-    """Which tables have rows that are new or changed, and which keys were sent once and are gone."""
+    """Tables that have new or changed rows, and the keys of rows that were sent before and are gone."""
 
     changed: set[str]
     vanished: Mapping[str, set[str]]

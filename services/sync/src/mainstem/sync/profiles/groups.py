@@ -43,7 +43,7 @@ class Email(Group):
 
 
 class Amo(Group):
-    """What the add-ons site knows of the contact."""
+    """The contact's data from the add-ons site."""
 
     add_on_ids: str | None = None
     display_name: str | None = None
@@ -69,7 +69,7 @@ class Fxa(Group):
 
 
 class Mofo(Group):
-    """What the foundation knows of the contact."""
+    """The contact's data from the foundation."""
 
     mofo_email_id: str | None = None
     mofo_contact_id: str | None = None
@@ -77,7 +77,7 @@ class Mofo(Group):
 
 
 class VpnWaitlist(Group):
-    """What the contact said when it waited for the VPN."""
+    """The contact's entry on the waitlist of the VPN."""
 
     geo: str | None = None
     platform: str | None = None
@@ -109,7 +109,7 @@ OPTIONAL = tuple(name for name in GROUPS if name != "email")
 
 @dataclass(frozen=True, slots=True)
 class IdentityKind:
-    """Where an identity comes from, and whether it belongs to one contact at a time."""
+    """Source of an identity, and whether only a single contact can have it at a time."""
 
     group: str
     field: str
@@ -132,7 +132,7 @@ IDENTITY_KINDS: Mapping[str, IdentityKind] = {
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """When something was first stored, and when it last changed. World time."""
+    """Times at which a group was first stored and last changed. World time."""
 
     created_at: datetime
     updated_at: datetime

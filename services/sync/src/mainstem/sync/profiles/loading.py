@@ -56,7 +56,7 @@ class GroupPart(msgspec.Struct):
 
 
 class Parts(msgspec.Struct):
-    """What is stored of a contact; None where there is nothing."""
+    """Stored parts of a contact; None where nothing is stored."""
 
     groups: list[GroupPart] | None
     newsletters: list[dict[str, Any]] | None

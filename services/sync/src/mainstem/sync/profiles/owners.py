@@ -14,11 +14,11 @@ JOIN unnest($1::varchar[], $2::varchar[]) WITH ORDINALITY AS owner (kind, value,
 """
 
 OWNER_KINDS = {"email": "primary_email"}
-"""What ingest calls an identity, where the contact API calls it otherwise."""
+"""Kinds of identity by ingest's name, where the contact API's name differs."""
 
 
 OwnerKey = tuple[str, str]
-"""Whose a product subscription is, as ingest writes it: (kind, value)."""
+"""Owner of a product subscription, as ingest writes it: (kind, value)."""
 
 
 async def find_owners(connection: Connection, owners: Iterable[OwnerKey]) -> dict[OwnerKey, list[UUID]]:

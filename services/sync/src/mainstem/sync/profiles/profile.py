@@ -12,7 +12,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What the contact has of one product. Amounts are in the currency's minor unit."""
+    """A contact's holding of one product. Amounts are in the currency's minor unit."""
 
     payment_service: str
     account: str

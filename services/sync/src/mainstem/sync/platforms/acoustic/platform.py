@@ -25,7 +25,7 @@ from mainstem.sync.profiles.profile import Profile
 
 NAME = "acoustic"
 MOST_ROWS = 100
-"""How many rows one relational call may carry."""
+"""Maximum number of rows in one relational call."""
 
 UPSERT_MAIN = "main.upsert"
 UPSERT_PRODUCT = "product.upsert"
@@ -36,7 +36,7 @@ METHODS = {
     UPSERT_PRODUCT: "insert_update_relational_table",
     DELETE_PRODUCT: "delete_relational_table_data",
 }
-"""What CTMS' metrics call the requests."""
+"""Names of the requests in CTMS' metrics."""
 
 NEVER_REACHED = (NotReachedError, CircuitOpenError)
 """Errors that say for sure that Acoustic saw nothing."""

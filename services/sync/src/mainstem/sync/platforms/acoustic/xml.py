@@ -18,10 +18,10 @@ SESSION_EXPIRED = "session has expired"
 LONGEST_ERROR = 200
 
 FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-"""What no XML 1.0 document may hold, not even escaped. https://www.w3.org/TR/xml/#charsets"""
+"""Characters that no XML 1.0 document may hold, not even escaped. https://www.w3.org/TR/xml/#charsets"""
 
 QUOTED = re.compile(r"\S*@\S*|[\"'`].*[\"'`]|\d{4,}")
-"""What in Acoustic's own words may repeat a person's data: addresses, quotations, numbers."""
+"""Parts of Acoustic's error texts that may repeat personal data: addresses, quotations, numbers."""
 
 
 class AcousticFaultError(Exception):
