@@ -13,7 +13,7 @@ ROUTES_FILE = Path(__file__).with_name("routes.toml")
 
 
 class StoreSettings(settings.Settings):
-    """What the commands for clients and keys read: no more than the database."""
+    """Settings of the commands for clients and keys: only the database."""
 
     database_url: SecretStr = env(
         "DATABASE_URL", "Postgres, as `postgresql://login:password@host:port/database`."
@@ -21,7 +21,7 @@ class StoreSettings(settings.Settings):
 
 
 class KeySettings(settings.Settings):
-    """How signing keys change."""
+    """Settings of the rotation of signing keys."""
 
     key_ahead_seconds: float = env(
         "MAINSTEM_KEY_AHEAD_SECONDS",

@@ -19,13 +19,13 @@ from mainstem.gateway.keys.storage import TOKEN_SECONDS, SigningKey
 
 RELOAD_SECONDS = 10.0
 CACHED_SECONDS = 20.0
-"""How long others may keep the published keys."""
+"""Upper limit of the time for which clients may cache the published keys."""
 
 UNKNOWN_COOLDOWN_SECONDS = 2.0
 """Unknown key ids cause one reload in this time at most: anybody may send them."""
 
 SKEW_SECONDS = 300.0
-"""How far the clocks of several gateways may differ."""
+"""Largest difference tolerated between the clocks of several gateways."""
 
 log = structlog.get_logger()
 

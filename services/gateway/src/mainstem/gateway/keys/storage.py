@@ -10,7 +10,7 @@ from uuid_utils import uuid7
 from mainstem.common.database.pool import Connection
 
 TOKEN_SECONDS = 3_600
-"""How long an access token lives, and so how long a retired key stays published."""
+"""Lifetime of an access token, and so the time for which a retired key stays published."""
 
 LOCK = "SELECT pg_advisory_xact_lock(hashtext('mainstem.gateway.signing_key'))"
 """Held by whoever makes a key, so that several gateways that start at once agree on one."""

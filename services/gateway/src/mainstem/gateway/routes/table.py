@@ -20,7 +20,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 JWKS_PATH = "/.well-known/jwks.json"
 TOKEN_PATH = "/token"  # noqa: S105 -- a path, no password
 RESERVED = (TOKEN_PATH, JWKS_PATH, "/__lbheartbeat__", "/__heartbeat__", "/__version__", "/metrics")
-"""What the gateway answers itself."""
+"""Paths that the gateway answers itself."""
 
 _PARAMETER = re.compile(r"\{[a-z_]+\}")
 _TEMPLATE = re.compile(r"(?:/(?:\{[a-z_]+\}|[A-Za-z0-9._~-]+))+")

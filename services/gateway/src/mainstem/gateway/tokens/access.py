@@ -50,7 +50,7 @@ class TokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token that holds says."""
+    """Claims of a valid access token."""
 
     subject: str
     scopes: frozenset[str]
