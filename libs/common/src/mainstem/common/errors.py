@@ -26,7 +26,7 @@ PROBLEM = "application/problem+json"
 
 
 class FieldError(TypedDict):
-    """What is wrong with one field of a request; `loc` leads to it, as in `["body", "email"]`."""
+    """The error in one field of a request; `loc` is the path to the field, as in `["body", "email"]`."""
 
     loc: list[str | int]
     msg: str

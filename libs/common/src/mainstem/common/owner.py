@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 PATTERN = r"^customer\.(description|email|metadata\.[^:]+):[a-z][a-z0-9_]*$"
-"""What `MAINSTEM_OWNER_LINK` may say."""
+"""Pattern of the values that `MAINSTEM_OWNER_LINK` may have."""
 DEFAULT = "customer.description:fxa_id"
 
 LONGEST = 255
@@ -36,7 +36,7 @@ class Link(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Which field of a customer names its owner; `key` is the one of its metadata, if it stands there."""
+    """Field of a customer that names its owner; `key` is the key in its metadata, if the field is there."""
 
     field: str
     key: str | None

@@ -56,7 +56,7 @@ def _explain(problem: Any) -> str:
 
 
 class ServiceSettings(Settings):
-    """What every service reads."""
+    """Settings that every service reads."""
 
     profile: Profile = env(
         "MAINSTEM_PROFILE", "`production`, or `sandbox` for the offline world.", default="production"

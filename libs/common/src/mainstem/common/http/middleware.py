@@ -58,7 +58,7 @@ class ServedRequest:
 
     @property
     def seconds(self) -> float:
-        """How long the request has taken so far."""
+        """The time since the request began."""
         return time.monotonic() - self._started_at
 
     @property

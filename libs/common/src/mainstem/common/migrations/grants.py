@@ -19,10 +19,10 @@ WRITERS = {
 """The one role that writes each schema."""
 
 SHARED_INSERTS = ("inbox.event", "outbox.entry")
-"""Where everyone may insert: hints, and announcements."""
+"""Tables into which every service may insert: hints, and outbox entries."""
 
 CONSUMERS = ("mainstem_ingest", "mainstem_sync", "mainstem_billing")
-"""Who settles outbox entries."""
+"""Roles that settle outbox entries."""
 
 SETTLE = (
     "due_at",
@@ -34,7 +34,7 @@ SETTLE = (
     "last_error",
     "settled_at",
 )
-"""What a consumer may change of an outbox entry."""
+"""Columns of an outbox entry that a consumer may change."""
 
 READERS = {
     "inbox.v1_hint": ("mainstem_billing",),

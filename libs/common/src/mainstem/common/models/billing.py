@@ -10,7 +10,7 @@ from sqlmodel import Field, SQLModel
 from mainstem.common.models.columns import Leased, integer, json_field, texts
 
 LIVE = "status IN ('creating', 'open')"
-"""Which reservations still hold their account's place for a product."""
+"""Condition of reservations that still hold their account's place for a product."""
 WANTED = "status = 'wanted'"
 
 

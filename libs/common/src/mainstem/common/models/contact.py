@@ -71,12 +71,12 @@ class Identity(SQLModel, table=True):
 
 
 class Delivery(Leased, table=True):
-    """What one platform is to be told of one contact: due while `wanted > sent`.
+    """Delivery of one contact to one platform: due while `wanted > sent`.
 
-    `base` maps what was last sent to a hash of what it said; a null hash means that the platform's state
-    is not known, so that row goes again. `is_unknown` says that the last request may or may not have been
-    acted on: after the next success the contact goes once more, at `confirm_at` (world time).
-    `traceparents` tells who wants it, the oldest first.
+    `base` maps each row sent last to the hash of its content; a null hash means that the platform's state
+    is not known, so the row is sent again. `is_unknown`: the last request may or may not have taken effect;
+    after the next success the contact is sent once more, at `confirm_at` (world time).
+    `traceparents`: the traces of the changes that it is to deliver, the oldest first.
     """
 
     __tablename__ = "delivery"

@@ -12,13 +12,13 @@ TURN = ("provider", "account", "due_at", "id")
 
 
 class Account(SQLModel, table=True):
-    """How facts of one provider's account become the mirror: `fetch` or `payload`.
+    """Account at a provider, and the source of its facts in the mirror: `fetch` or `payload`.
 
     A change of mode raises the epoch, so that everything read in the new mode is newer.
     `provider_id` is its id at the provider, `livemode` its side, both null until they are known. A connected
     account has its parent's side; its own counts while that is null.
     `parent` is the account at whose endpoint a connected account's events come in; null for a configured one.
-    `problem` says why nothing of the account is worked on; null where that is not so.
+    `problem` is the reason why nothing of the account is processed; null while it is processed.
     """
 
     __tablename__ = "account"

@@ -48,7 +48,7 @@ class Product(Versioned, table=True):
 
 
 class Price(Versioned, table=True):
-    """What a product costs, and how often.
+    """Price of a product, and its interval.
 
     Source: https://docs.stripe.com/api/prices/object
     """

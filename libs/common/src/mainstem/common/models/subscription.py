@@ -10,7 +10,7 @@ from mainstem.common.models.columns import ROOM, big_integer, json_field, sequen
 
 
 class Owner(SQLModel, table=True):
-    """Whose a provider's customer is: the link that ingest computed when it last derived it.
+    """Owner of a provider's customer: the link that ingest computed when it last derived it.
 
     `created` is the customer's: a rule set may count only the newest of several customers with one link.
     """
@@ -27,7 +27,7 @@ class Owner(SQLModel, table=True):
 
 
 class ProductSubscription(SQLModel, table=True):
-    """What one owner has of one product: one row a product, from the latest of its subscription items.
+    """Product subscription of one owner: one row a product, from the latest of its subscription items.
 
     The columns are those of the CTMS v1.1.0 product table; `subscription_id` and `item_id` say which
     entry was the latest, `rules` names the rule set of the conclusion.

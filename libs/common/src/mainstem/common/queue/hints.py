@@ -19,7 +19,7 @@ from mainstem.common.telemetry import spans
 HINT = "mainstem.hint"
 """The type of these events; no provider has it."""
 PREFIX = "op:"
-"""What their ids begin with."""
+"""Prefix of the hints' ids."""
 POLL_SECONDS = 0.05
 
 # Whoever may insert may not read what is there, and therefore cannot say what to do on a conflict.

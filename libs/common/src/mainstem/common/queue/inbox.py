@@ -115,7 +115,7 @@ class NewEvent:
 
     @property
     def identity(self) -> tuple[str, str, str]:
-        """What makes two deliveries the same event."""
+        """The key by which two deliveries are the same event."""
         return (self.provider, self.account, self.event_id)
 
 

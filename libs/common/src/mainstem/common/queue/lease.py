@@ -13,7 +13,7 @@ from uuid import UUID, uuid4
 from mainstem.common.errors import MainstemError
 
 RETRY_SECONDS: Sequence[float] = (1, 5, 30, 120, 600, 1_800, 3_600)
-"""How long to wait after the first failure, the second, …; the last one repeats. World time."""
+"""Delays after the first failure, the second, …; the last delay repeats. World time."""
 
 IN_ORDER = "SET LOCAL enable_sort = off; SET LOCAL enable_seqscan = off"
 """Precedes a claim in its transaction, so that it reads its index in order and stops at its limit.
@@ -38,7 +38,7 @@ class Lease:
 
     @property
     def duration(self) -> timedelta:
-        """How long the hold lasts, from the claim on."""
+        """The duration of the lease, from the claim on."""
         return timedelta(seconds=self.seconds)
 
 

@@ -12,10 +12,10 @@ from mainstem.common.database.pool import Connection
 from mainstem.common.queue.lease import IN_ORDER, Lease, affected, demand_all
 
 PRODUCT_SUBSCRIPTION_CHANGED = "product_subscription.changed"
-"""What an owner has of some product changed; the key is `kind:value` of the owner."""
+"""Topic: an owner's product subscriptions changed; the key is `kind:value` of the owner."""
 
 CONSUMERS = {PRODUCT_SUBSCRIPTION_CHANGED: ("sync",)}
-"""Who is told of which topic."""
+"""Consumers of each topic."""
 
 INSERT = """
 INSERT INTO outbox.entry (consumer, topic, key, traceparent, recorded_at, due_at)

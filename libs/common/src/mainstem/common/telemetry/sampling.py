@@ -26,7 +26,7 @@ from opentelemetry.trace import (
 from opentelemetry.util.types import Attributes
 
 MOST_LIVE = 4_096
-"""How many unsampled spans of a process may wait for their end, or for that of what began under them."""
+"""Maximum number of a process's unsampled spans that wait for their own end or their descendants'."""
 
 FIELDS = (
     "name",

@@ -13,7 +13,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 TRACEPARENT = "traceparent"
 TRACE_CONTEXT = TraceContextTextMapPropagator()
 SAMPLED = frozenset("13579bdf")
-"""How a traceparent ends whose trace is sampled: the last bit of its flags is set."""
+"""Last characters of a sampled trace's traceparent: the last bit of its flags is set."""
 _tracer = trace.get_tracer("mainstem")
 """Ours, whichever SDK is started; to ask for it at each span would take as long as the span."""
 MOST_LINKS = 128
