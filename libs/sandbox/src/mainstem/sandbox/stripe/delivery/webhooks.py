@@ -30,12 +30,12 @@ TARGET = "stripe.webhook"
 """The name under which faults are scripted for what is sent."""
 
 _AT_ONCE = 8
-"""How many requests to one endpoint are under way at most."""
+"""Maximum number of requests to one endpoint under way at once."""
 
 
 @dataclass(frozen=True)
 class Patience:
-    """How long an answer is awaited, and how often and when a failed delivery is tried again.
+    """Timeout of a delivery's response, and the number and spacing of its retries.
 
     Waits double from the first to the longest.
     """
@@ -59,7 +59,7 @@ def signature(secret: str, body: bytes, at: int) -> str:
 
 
 class WebhookSender:
-    """What is queued, under way and waiting for its next attempt; it runs from `start` to `stop`."""
+    """Deliveries queued, under way and waiting for their next attempt; it runs from `start` to `stop`."""
 
     def __init__(self, account: StripeAccount, faults: Faults, patience: Patience | None = None) -> None:
         self._account = account

@@ -34,14 +34,14 @@ _EXPAND = params.array(params.identifier)
 
 @dataclass(frozen=True)
 class ApiCall:
-    """What a request asks of the account."""
+    """Arguments of a request to the account."""
 
     account: StripeAccount
     id: str
     """The object that the path names; empty where it names none."""
     params: Tree
     base_url: str
-    """Where the stand-in answers, as the caller knows it, without a slash behind; its pages are below."""
+    """The stand-in's base URL, as the caller knows it, without a slash behind; its pages are below."""
 
 
 Handler = Callable[[ApiCall], Any]

@@ -10,7 +10,7 @@ from mainstem.sandbox.stripe.wire.errors import StripeError
 
 @dataclass(frozen=True)
 class Finder:
-    """Where what is named is found, as it is to be shown."""
+    """Sources of the objects that an expansion names, as a response shows them."""
 
     lookup: Callable[[str, str], Json | None]
     """Returns the object of a kind and id, None if there is none."""

@@ -13,12 +13,12 @@ from mainstem.sandbox.stand_ins.archive import Archive
 from mainstem.sandbox.stripe.wire.errors import StripeError
 
 KEPT_SECONDS = 86_400
-"""How long a key is remembered, in world time."""
+"""Lifetime of a key, in world time."""
 
 _KIND = "_key"
 _LONGEST_KEY = 255
 _MOST_KEYS = 10_000
-"""How many keys are remembered; the oldest of more are forgotten before their time."""
+"""Maximum number of keys that are kept; beyond it, the oldest keys are dropped before their time."""
 
 
 @dataclass(frozen=True)

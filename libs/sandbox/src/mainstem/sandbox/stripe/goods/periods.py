@@ -11,7 +11,7 @@ _MONTHS_A_YEAR = 12
 
 @dataclass(frozen=True)
 class Interval:
-    """How long one period is: `count` times a `day`, `week`, `month` or `year`."""
+    """Length of one period: `count` times a `day`, `week`, `month` or `year`."""
 
     unit: str
     count: int

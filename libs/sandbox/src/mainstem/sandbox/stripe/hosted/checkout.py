@@ -19,7 +19,7 @@ from mainstem.sandbox.stripe.wire.paging import ListPage
 from mainstem.sandbox.stripe.wire.params import Fields
 
 LONGEST_SECONDS = 24 * 3_600
-"""How long a session stays open at most, and unless it is told otherwise."""
+"""Longest time for which a session stays open, and the default."""
 
 _SHORTEST_SECONDS = 30 * 60
 _SHORTEST_TRIAL_SECONDS = 48 * 3_600

@@ -16,10 +16,10 @@ from mainstem.sandbox.stripe.wire.form import Tree
 from mainstem.sandbox.stripe.wire.params import Fields
 
 UNVISITED_SECONDS = 5 * 60
-"""How long a session waits for its customer, in world time."""
+"""Time for which a session waits for its customer, in world time."""
 
 VISITED_SECONDS = 3_600
-"""How long it stays open after each visit."""
+"""Time for which a session stays open after each visit."""
 
 _FEATURE = {
     "payment_method_update": "payment_method_update",
@@ -27,7 +27,7 @@ _FEATURE = {
     "subscription_update": "subscription_update",
     "subscription_update_confirm": "subscription_update",
 }
-"""Which feature of a configuration each flow needs."""
+"""Feature of a configuration that each flow needs."""
 
 _AFTER = params.record(
     {

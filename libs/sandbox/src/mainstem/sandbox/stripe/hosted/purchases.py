@@ -20,7 +20,7 @@ from mainstem.sandbox.stripe.wire.form import Tree
 
 @dataclass(frozen=True)
 class Payer:
-    """What a person types: empty texts for what was not asked."""
+    """A payer's input: an empty text for each field that the form does not have."""
 
     number: str = ""
     email: str = ""

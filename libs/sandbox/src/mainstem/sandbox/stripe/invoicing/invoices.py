@@ -17,7 +17,7 @@ _SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True)
 class Line:
-    """What one line of an invoice charges for."""
+    """Content of one line of an invoice."""
 
     price: Json | None
     quantity: int

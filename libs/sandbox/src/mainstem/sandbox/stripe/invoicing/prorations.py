@@ -12,7 +12,7 @@ from mainstem.sandbox.stripe.state.store import Json
 
 @dataclass(frozen=True)
 class Share:
-    """What an item charges for a whole period."""
+    """An item's charge for a whole period."""
 
     item: str
     price: Json

@@ -46,12 +46,12 @@ ACCOUNT_ID = "acct_1MainstemSandbox"
 """Id of the stand-in's account: the same in every process, since those who use it record it."""
 
 _LENGTHS = {"checkout.session": 58, "customer": 14, "product": 14, "subscription_item": 14}
-"""How long ids are behind the prefix; those of other kinds have 24 characters."""
+"""Length of ids behind the prefix, by kind; those of other kinds have 24 characters."""
 
 
 @dataclass(frozen=True)
 class Dunning:
-    """What the account does about an invoice that cannot be collected."""
+    """The account's policy for an invoice that cannot be collected."""
 
     retry_after_days: tuple[int, ...] = (3, 5, 7)
     """Days from each failed attempt to the next one."""

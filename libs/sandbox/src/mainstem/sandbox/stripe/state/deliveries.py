@@ -32,7 +32,7 @@ class _Kept(msgspec.Struct):
 
 
 class Deliveries:
-    """What is unconfirmed, kept in the account's archive; whoever changes it commits."""
+    """Unconfirmed deliveries, kept in the account's archive; the caller commits changes."""
 
     def __init__(self, archive: Archive, history: History) -> None:
         self._archive = archive

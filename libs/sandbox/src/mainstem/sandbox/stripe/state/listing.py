@@ -13,7 +13,7 @@ from mainstem.sandbox.stripe.wire.params import Fields, Reader
 
 Test = Callable[[Json], bool]
 Filter = tuple[Reader, Callable[[Store, Any], Test]]
-"""How the parameter is read, and the test that its value makes."""
+"""Reader of a parameter, and the test that the parameter's value makes."""
 
 
 def _equal(field: str) -> Callable[[Store, Any], Test]:

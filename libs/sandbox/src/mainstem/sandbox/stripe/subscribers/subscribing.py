@@ -21,7 +21,7 @@ _SECONDS_A_DAY = 86_400
 
 @dataclass(frozen=True)
 class _Terms:
-    """What was asked for, checked."""
+    """Terms of a requested subscription, checked."""
 
     customer: Json
     prices: list[Json]

@@ -76,7 +76,7 @@ UPDATE: Fields = {
     "payment_behavior": params.one_of("allow_incomplete"),
 }
 AFTER_THE_END = frozenset({"cancellation_details", "metadata"})
-"""What may still be changed of a subscription that has ended."""
+"""Parameters that can still be changed after a subscription has ended."""
 
 CANCEL: Fields = {
     "cancellation_details": UPDATE["cancellation_details"],

@@ -43,7 +43,7 @@ class ListPage(Generic[Held]):
 
 @dataclass(frozen=True)
 class Window:
-    """Which part of a list is asked for."""
+    """Requested part of a list."""
 
     limit: int = DEFAULT_LIMIT
     after: str | None = None
@@ -147,7 +147,7 @@ class Row(Generic[Held]):
 
     @property
     def end(self) -> int:
-        """How many there are."""
+        """The number of members."""
         return len(self._held)
 
     def at(self, position: int) -> Held | None:
