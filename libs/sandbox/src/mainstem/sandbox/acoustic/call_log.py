@@ -9,7 +9,7 @@ from mainstem.common.clock import Clock
 from mainstem.sandbox.acoustic.envelope import FaultAnswer, Operation, OperationResult
 
 REMEMBERED = 10_000
-"""How many calls are kept."""
+"""Maximum number of calls that are kept."""
 
 
 class CallLog:

@@ -24,7 +24,7 @@ from mainstem.sandbox.acoustic.tables import (
 from mainstem.sandbox.stand_ins.archive import Archive
 
 MOST_ROWS = 100
-"""How many rows one relational call may carry."""
+"""Maximum number of rows in one relational call."""
 
 _RECIPIENT = "_recipient"
 

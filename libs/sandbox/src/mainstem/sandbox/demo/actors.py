@@ -22,12 +22,12 @@ SETTLE_SECONDS = 30
 TIMEOUT_SECONDS = 60.0
 
 FETCHED = re.compile(r"^/v1/(?!checkout/)\w+/\w|^/v1/subscription_items$")
-"""Where ingest reads objects and the lists in them; billing, which looks for things, asks elsewhere."""
+"""Paths at which ingest reads objects and their lists; billing's searches use other paths."""
 
 SUBSCRIPTIONS = "/billing/subscriptions"
 
 Owner = Mapping[str, str]
-"""Whom something is sold to: a `kind` of identity, and its `value`."""
+"""Owner that a product is sold to: a `kind` of identity, and its `value`."""
 
 
 class DemoError(Exception):

@@ -32,7 +32,7 @@ class Form:
 
 
 class HtmlPage(HTMLParser):
-    """What a page shows: texts and links by id, forms, headings, what it says; every control has an id."""
+    """Content of a page: texts and links by id, forms, headings, visible text; every control has an id."""
 
     def __init__(self, html: str) -> None:
         super().__init__()

@@ -22,13 +22,13 @@ PAID = "SELECT count(*) FROM stripe.invoice WHERE subscription = $1 AND status =
 
 @dataclass
 class Person:
-    """What the story learns on its way."""
+    """Facts about the person that the story collects on its way."""
 
     contact_id: str = ""
     product: str = ""
     checkouts: list[str] = field(default_factory=list)
     arrival: str = ""
-    """Where the browser came back to."""
+    """The URL at which the browser came back."""
     subscription: str = ""
     period_ends: list[datetime] = field(default_factory=list)
 
@@ -49,7 +49,7 @@ class Expectation:
 
 @dataclass(frozen=True)
 class Stage:
-    """What a segment goes with: the status in the mirror, and whether an end is set there."""
+    """The mirror's state for a segment: the status, and whether an end is set."""
 
     status: str
     ends: bool

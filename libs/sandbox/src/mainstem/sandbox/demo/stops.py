@@ -40,7 +40,7 @@ DERIVED = (
 
 @dataclass(frozen=True)
 class Mark:
-    """Where the tables stood when a step began."""
+    """Positions of the tables when a step began."""
 
     event: int
     entry: int

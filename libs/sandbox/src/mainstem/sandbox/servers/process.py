@@ -24,7 +24,7 @@ class ServerError(MainstemError):
 
 @dataclass(frozen=True)
 class User:
-    """Whom a child runs as."""
+    """User and group that a child runs as."""
 
     uid: int
     gid: int
@@ -107,7 +107,7 @@ class Child:
 
     @property
     def exit_code(self) -> int | None:
-        """How the last start ended, as `subprocess` counts it; None while it runs."""
+        """The exit code of the last start, as `subprocess` counts it; None while it runs."""
         return self._started().poll()
 
     def start(self) -> None:

@@ -47,12 +47,12 @@ _STORE_PORTS = {"postgres": POSTGRES_PORT, "valkey": VALKEY_PORT}
 
 @dataclass(frozen=True)
 class Options:
-    """What kind of stack is wanted; by default one that is fresh, alone and thrown away."""
+    """Options of a stack; by default it is fresh, alone and thrown away."""
 
     run: Path | None = None
     """The folder whose data goes on; None for a fresh one, removed at the end."""
     stack_file: Path | None = None
-    """Where `stack.json` is written; None for the run's folder."""
+    """The path of `stack.json`; None for the run's folder."""
     free_ports: bool = True
     """Any free ports, or the same ones every time."""
     valkey: bool = True
@@ -62,8 +62,8 @@ class Options:
     environment: Mapping[str, str] | None = None
     """An environment whose real stores and keys are used; None for a stack that is all sandbox."""
     settings: Mapping[str, str] = field(default_factory=dict)
-    """What every service is told besides, or in place of what a stack tells it: an empty `STRIPE_API_KEY`
-    has ingest take payloads for the truth."""
+    """Settings of every service, beside or in place of the stack's own: an empty `STRIPE_API_KEY`
+    makes ingest take payloads for the truth."""
 
 
 def environments_of(options: Options) -> tuple[dict[str, str], dict[str, str]]:
@@ -165,7 +165,7 @@ class Stores:
 
     @property
     def redis_url(self) -> str:
-        """Where Valkey is, or would be."""
+        """The URL of Valkey, whether it runs or not."""
         if "REDIS_URL" in self._outside:
             return self._outside["REDIS_URL"]
         return self._valkey.url if self._valkey else f"redis://{LOOPBACK}:{self._ports['valkey']}/0"

@@ -17,7 +17,7 @@ from mainstem.sandbox.servers.roles import SERVICES
 
 DEFAULT_RUN = Path(".run")
 GRACE_SECONDS = 60.0
-"""How old a fresh folder has to be before a later launcher takes it for abandoned."""
+"""Age from which a later launcher takes a fresh folder for abandoned."""
 _FRESH = "mainstem-"
 
 
@@ -27,7 +27,7 @@ class StackError(ServerError):
 
 @dataclass(frozen=True)
 class StripeAccess:
-    """Where the sandbox's Stripe is, and its one account's keys."""
+    """The base URL of the sandbox's Stripe, and the keys of its account."""
 
     api_base: str
     api_key: str
@@ -37,7 +37,7 @@ class StripeAccess:
 
 @dataclass(frozen=True)
 class AcousticAccess:
-    """Where the sandbox's Acoustic is."""
+    """The base URL of the sandbox's Acoustic."""
 
     api_base: str
 
@@ -52,7 +52,7 @@ class GatewayClient:
 
 @dataclass(frozen=True)
 class Stack:
-    """Where the parts of a running stack are, as `stack.json` has it: base URLs, DSNs, credentials."""
+    """Addresses of a running stack's parts, as in `stack.json`: base URLs, DSNs, credentials."""
 
     gateway: str
     ingest: str
@@ -60,7 +60,7 @@ class Stack:
     billing: str
     sandbox: str
     workers: dict[str, str]
-    """Where each worker serves its health, by service."""
+    """The base URL of each worker's health endpoints, by service."""
     database_url: str = field(repr=False)
     """The owner's DSN."""
     database_urls: dict[str, str] = field(repr=False)
@@ -91,7 +91,7 @@ class Stack:
 
 @dataclass(frozen=True)
 class Secrets:
-    """What only this run's parts know, chosen once a folder."""
+    """Secrets of this run's parts, chosen once a folder."""
 
     logins: dict[str, str]
     """Passwords in Postgres: of each service by its name, of the sandbox by `sandbox`."""

@@ -30,7 +30,7 @@ from mainstem.sandbox.stack.programs import (
 from mainstem.sandbox.world.clock import MovableClock
 
 STOP_SECONDS = {"services": 0.8, "world": 0.3, "valkey": 0.3, "postgres": 0.4}
-"""How long each stage may take to end by itself, in the order they are stopped: under two seconds in all."""
+"""Time for each stage to end by itself, in the order they are stopped: under two seconds in all."""
 
 
 def _say_nothing(_name: str, _state: str) -> None:

@@ -20,9 +20,9 @@ class Program:
     command: tuple[str, ...]
     """The arguments after `mainstem`."""
     port: int
-    """Where it listens, unless free ports are asked for."""
+    """The port it listens on, unless free ports are requested."""
     service: str
-    """Whose login and settings it has; `sandbox` for the world."""
+    """The service whose login and settings it has; `sandbox` for the world."""
     stage: Stage = "service"
 
 
@@ -52,7 +52,7 @@ _LIVE_KEYS = ("sk_live_", "rk_live_")
 
 @dataclass(frozen=True)
 class Addresses:
-    """Where the parts of a stack can be reached."""
+    """Addresses of a stack's parts."""
 
     ports: Mapping[str, int]
     """By the name of the program."""
@@ -61,7 +61,7 @@ class Addresses:
     redis_url: str
     clock_file: Path
     folder: Path
-    """Where the world keeps what it holds."""
+    """The folder in which the world keeps its data."""
 
     def base(self, name: str) -> str:
         """Return the base URL of a program."""

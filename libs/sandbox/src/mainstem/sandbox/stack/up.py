@@ -71,7 +71,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """How long it has been since the beginning."""
+        """The time since the beginning."""
         return time.monotonic() - self._began
 
     def __call__(self, name: str, state: str) -> None:

@@ -19,7 +19,7 @@ _PUT = (
 _DROPPED = "DELETE FROM held WHERE kind = ? AND id = ?"
 _ROWS = "SELECT id, seq, body FROM held WHERE kind = ? ORDER BY seq, rowid"
 _BESIDE = ("", "-wal", "-shm")
-"""What the names of the files that SQLite makes of one database end in."""
+"""Suffixes of the files that SQLite makes of one database."""
 
 log = structlog.get_logger()
 
@@ -36,7 +36,7 @@ class _Watched(NamedTuple):
     seq: int
     held: Any
     before: bytes | None
-    """What the file has of it; None is nothing."""
+    """The row's body in the file; None if the file has no such row."""
 
 
 class Archive:

@@ -20,7 +20,7 @@ ClosingApp = Callable[[Scope, Receive, Send], Awaitable[object]]
 
 
 class Kind(StrEnum):
-    """What goes wrong."""
+    """Kind of a fault."""
 
     STATUS = "status"
     """Answered with the rule's status, headers and body; the stand-in never sees the request."""
@@ -51,10 +51,10 @@ INBOUND = frozenset(
         Kind.TRUNCATE,
     }
 )
-"""What can befall a request to a stand-in."""
+"""Faults that can befall a request to a stand-in."""
 
 OUTBOUND = frozenset({Kind.DELAY, Kind.DROP, Kind.DUPLICATE})
-"""What can befall a webhook from a stand-in; reordering is its sender's `hold` and `release`."""
+"""Faults that can befall a webhook from a stand-in; reordering is its sender's `hold` and `release`."""
 
 OUTBOUND_SUFFIX = ".webhook"
 FINAL_STATUSES = range(200, 600)
@@ -82,7 +82,7 @@ class Fault:
     delay_seconds: float = 0.0
     """Machine time before anything else happens, for a late answer after the stand-in has acted."""
     remaining: int | None = 1
-    """How many requests it still befalls; None is every one until the rule is cleared."""
+    """The number of requests that it still befalls; None is every request until the rule is cleared."""
 
     def __post_init__(self) -> None:
         """Refuse what could never apply.

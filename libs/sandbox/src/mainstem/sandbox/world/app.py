@@ -26,11 +26,11 @@ from mainstem.sandbox.world.settled import Pipeline
 from mainstem.sandbox.world.timeline import Timeline
 
 STOP_SECONDS = 1
-"""How long requests under way may still take when the world ends."""
+"""Time allowed to requests under way when the world ends."""
 
 
 class WorldSettings(Settings):
-    """What the world's process is told: the services' own credentials, so that both sides agree."""
+    """Settings of the world's process: the services' own credentials, so that both sides agree."""
 
     clock_file: Path = env("MAINSTEM_CLOCK_FILE", "The world's clock, made if there is none.")
     stripe_api_key: SecretStr = env("STRIPE_API_KEY", "The key that the Stripe stand-in accepts.")

@@ -42,7 +42,7 @@ class MovableClock:
 
     @property
     def ahead(self) -> timedelta:
-        """How far the world is ahead of the machine."""
+        """The time by which the world is ahead of the machine."""
         (microseconds,) = OFFSET.unpack(self._offset[: OFFSET.size])
         return timedelta(microseconds=microseconds)
 

@@ -61,15 +61,15 @@ ORDER BY 1
 """
 
 ATTEMPTS = 5
-"""How often emptying is tried: a worker that holds one table and wants another can be in the way."""
+"""Maximum number of attempts to empty tables: a worker's locks on several tables can block them."""
 
 ERRORS = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
-"""What a database that is away, or not migrated, raises."""
+"""Errors that a database raises while it is away, or not migrated."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """What is still to happen, counted; `next_due_at` is the world time of the first retry that waits."""
+    """Counts of outstanding work; `next_due_at` is the world time of the first waiting retry."""
 
     counts: dict[str, int]
     next_due_at: datetime | None

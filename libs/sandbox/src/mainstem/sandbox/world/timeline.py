@@ -12,10 +12,10 @@ from mainstem.sandbox.stand_ins.protocol import StandIn
 from mainstem.sandbox.world.clock import ClockError, MovableClock
 
 TICK_SECONDS = 1.0
-"""How often what falls due without a request is looked for, in machine time."""
+"""Interval of the search for what falls due without a request, in machine time."""
 
 MOST_AT_ONE_INSTANT = 1_000
-"""How often one instant may make further things due; more is a stand-in that does not get on."""
+"""Maximum number of times that one instant makes further things due; beyond it, a stand-in is stuck."""
 
 log = structlog.get_logger()
 
