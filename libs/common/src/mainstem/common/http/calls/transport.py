@@ -9,10 +9,10 @@ from pyreqwest.exceptions import PoolTimeoutError, PyreqwestError, RequestError
 from mainstem.common.http.calls.upstream import NoAnswerError, NotReachedError, UpstreamResponse
 
 IDLE_SECONDS = 3.0
-"""How long a connection is kept for the next request: servers close theirs after five seconds or more."""
+"""Seconds that a connection is kept for the next request: servers close theirs after five or more."""
 
 NO_CONNECTION = "client error (Connect)"
-"""What stands among the causes of an error if there was no connection.
+"""Message among the causes of an error if there was no connection.
 
 The class does not tell: pyreqwest calls every timeout one of connecting, and a connection lost under a
 request an error of connecting too.
