@@ -1,22 +1,23 @@
 """Logins while others fail theirs: from other addresses, from the same one, on the same client.
 
-Time stands still, so that nothing is forgiven meanwhile; one test over HTTP shows the refusal itself.
+Time stands still, so that nothing is forgiven meanwhile. The last two tests call a gateway over HTTP: one in
+real time and at the real cost of a hash, the other for the refusal itself.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, closing
+from contextlib import aclosing, asynccontextmanager, closing
 from datetime import UTC, datetime
 
 import httpx
 import pytest
-from tiny_gateway import CHEAP, GRANT, SECRET, Gateway
+from tiny_gateway import CHEAP, GRANT, SECRET, Gateway, StartGateway
 
 from mainstem.common.errors import TooManyRequestsError
 from mainstem.gateway.clients import storage as clients
 from mainstem.gateway.clients.directory import Directory
-from mainstem.gateway.clients.secrets import Comparison
+from mainstem.gateway.clients.secrets import Comparison, hash_secret
 from mainstem.gateway.tokens.authentication import Authentication, LoginAttempt
 from mainstem.gateway.tokens.credentials import Credentials, CredentialsError
 
@@ -24,6 +25,7 @@ NEW_SECRET = "secret_after-a-rotation"
 ATTACKER, HOME = "127.0.0.2", "127.0.0.3"
 
 Login = Callable[..., Awaitable[int]]
+Post = Callable[..., Awaitable[httpx.Response]]
 
 
 @pytest.fixture
@@ -42,6 +44,18 @@ async def login(gateway: Gateway) -> AsyncIterator[Login]:
                 return 200
 
             yield login
+
+
+@asynccontextmanager
+async def calling(gateway: Gateway, address: str) -> AsyncIterator[Post]:
+    """Request tokens over HTTP from an address."""
+    transport = httpx.AsyncHTTPTransport(local_address=address)
+    async with httpx.AsyncClient(transport=transport, base_url=gateway.url, timeout=60) as client:
+
+        async def post(client_id: str, secret: str = SECRET) -> httpx.Response:
+            return await client.post("/token", data=GRANT, auth=(client_id, secret))
+
+        yield post
 
 
 async def add_clients(gateway: Gateway, count: int) -> list[str]:
@@ -126,20 +140,32 @@ async def test_bad_logins_on_many_ids_are_refused_by_their_address(login: Login)
     assert await login("id_nobody", "wrong", address=HOME) == 400
 
 
-async def test_refused_login_names_the_seconds_to_wait_and_binds_its_own_address_alone(
-    gateway: Gateway,
+async def test_fifty_bad_logins_at_once_over_http_refuse_no_client_behind_the_same_address(
+    start_shared_gateway: StartGateway,
 ) -> None:
-    client_id = await gateway.add_client("demo")
+    gateway = await start_shared_gateway()
+    secret_hash = hash_secret(SECRET)
+    client_ids = [await gateway.add_client("client", secret_hash=secret_hash) for _ in range(20)]
+    async with calling(gateway, ATTACKER) as post:
+        bad = [asyncio.ensure_future(post(f"id_nobody-{number}", "wrong")) for number in range(50)]
+        honest = [asyncio.ensure_future(post(client_id)) for client_id in client_ids]
+        assert Counter(answer.status_code for answer in await asyncio.gather(*honest)) == {200: 20}
+        assert Counter(answer.status_code for answer in await asyncio.gather(*bad)) == {400: 50}
 
-    async def post(address: str, secret: str) -> httpx.Response:
-        transport = httpx.AsyncHTTPTransport(local_address=address)
-        async with httpx.AsyncClient(transport=transport, base_url=gateway.url, timeout=60) as client:
-            return await client.post("/token", data=GRANT, auth=(client_id, secret))
 
-    answers = await asyncio.gather(*[post(ATTACKER, "wrong") for _ in range(15)])
-    assert {answer.status_code for answer in answers} == {400, 429}
-    refusal = next(answer for answer in answers if answer.status_code == 429)
-    assert refusal.headers["content-type"] == "application/problem+json"
-    assert 1 <= int(refusal.headers["retry-after"]) <= 10
-    assert refusal.json()["error"] == "temporarily_unavailable"
-    assert (await post(HOME, SECRET)).status_code == 200
+@pytest.mark.parametrize("is_known", [True, False])
+async def test_refused_login_names_the_seconds_to_wait_and_binds_its_own_address_alone(
+    start_shared_gateway: StartGateway, is_known: bool
+) -> None:
+    gateway = await start_shared_gateway()
+    known = await gateway.add_client("demo")
+    async with calling(gateway, ATTACKER) as post:
+        client_id = known if is_known else "id_nobody"
+        answers = await asyncio.gather(*[post(client_id, "wrong") for _ in range(15)])
+        assert {answer.status_code for answer in answers} == {400, 429}
+        refusal = next(answer for answer in answers if answer.status_code == 429)
+        assert refusal.headers["content-type"] == "application/problem+json"
+        assert 1 <= int(refusal.headers["retry-after"]) <= 10
+        assert refusal.json()["error"] == "temporarily_unavailable"
+    async with calling(gateway, HOME) as post:
+        assert (await post(known)).status_code == 200
