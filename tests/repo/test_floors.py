@@ -26,17 +26,57 @@ Edge = tuple[str, str]
 EXCEPTIONS = set(re.findall(r"(\S+) -> (\S+)", FILE.read_text()))
 """Imports that may go up."""
 
-SIDEWAYS = [
-    ("mainstem.billing.settings", "mainstem.ingest.settings"),
-    ("mainstem.sync.settings", "mainstem.sandbox.world.clock"),
-    ("mainstem.common.clock", "mainstem.sandbox.world.clock"),
+BREACHES = [
+    ("distributions", "mainstem.billing.settings", "mainstem.ingest.settings"),
+    ("distributions", "mainstem.sync.settings", "mainstem.sandbox.world.clock"),
+    ("distributions", "mainstem.gateway.settings", "mainstem.sync.settings"),
+    ("distributions", "mainstem.sandbox.world.clock", "mainstem.gateway.settings"),
+    ("distributions", "mainstem.common.commands", "mainstem.sandbox.world.clock"),
+    ("common", "mainstem.common.settings", "mainstem.common.telemetry.metrics"),
+    ("common", "mainstem.common.database.pool", "mainstem.common.queue.grouping"),
+    ("common-http", "mainstem.common.http.endpoint", "mainstem.common.http.routing"),
+    ("common-http", "mainstem.common.http.client", "mainstem.common.http.bodies"),
+    (
+        "common-http-connections",
+        "mainstem.common.http.connections.head",
+        "mainstem.common.http.connections.guard",
+    ),
+    ("common-queue", "mainstem.common.queue.wake", "mainstem.common.queue.waker"),
+    ("common-database", "mainstem.common.database.pool", "mainstem.common.database.sessions"),
+    ("sandbox", "mainstem.sandbox.stand_ins.protocol", "mainstem.sandbox.stack.folder"),
+    ("sandbox", "mainstem.sandbox.acoustic.account", "mainstem.sandbox.stripe.wire.errors"),
+    ("sandbox-stripe", "mainstem.sandbox.stripe.goods.cards", "mainstem.sandbox.stripe.delivery.events"),
+    ("sandbox-stripe-state", "mainstem.sandbox.stripe.state.store", "mainstem.sandbox.stripe.state.listing"),
+    ("ingest", "mainstem.ingest.inbox.replay", "mainstem.ingest.pipeline.bulkheads"),
+    ("ingest", "mainstem.ingest.mirror.write", "mainstem.ingest.pipeline.bulkheads"),
+    ("ingest", "mainstem.ingest.doors.webhooks", "mainstem.ingest.upkeep.walk"),
+    ("ingest", "mainstem.ingest.providers.stripe.answers", "mainstem.ingest.accounts.connected"),
+    ("ingest-pipeline", "mainstem.ingest.pipeline.fetches", "mainstem.ingest.pipeline.commit"),
+    ("sync", "mainstem.sync.profiles.loading", "mainstem.sync.delivery.marks"),
+    ("sync", "mainstem.sync.delivery.relay", "mainstem.sync.contacts.storage"),
+    ("sync", "mainstem.sync.platforms.protocol", "mainstem.sync.delivery.batching"),
+    ("sync-delivery", "mainstem.sync.delivery.storage", "mainstem.sync.delivery.leases"),
+    ("billing", "mainstem.billing.settings", "mainstem.billing.checkout.endpoints"),
+    ("billing", "mainstem.billing.portal.sessions", "mainstem.billing.checkout.storage"),
+    ("billing", "mainstem.billing.operations.runner", "mainstem.billing.portal.sessions"),
+    ("billing", "mainstem.billing.accounts.storage", "mainstem.billing.mirror"),
+    ("billing", "mainstem.billing.accounts.customers", "mainstem.billing.policies.debts"),
+    ("billing", "mainstem.billing.stripe.client", "mainstem.billing.accounts.storage"),
+    ("gateway", "mainstem.gateway.keys.endpoints", "mainstem.gateway.proxy.endpoints"),
+    ("gateway", "mainstem.gateway.clients.storage", "mainstem.gateway.keys.storage"),
+    ("gateway", "mainstem.gateway.tokens.turns", "mainstem.gateway.proxy.headers"),
+    ("gateway-tokens", "mainstem.gateway.tokens.turns", "mainstem.gateway.tokens.authentication"),
+    ("rules", "mainstem.common.owner", "sqlalchemy"),
+    ("rules", "mainstem.ingest.subscriptions.derive", "asyncpg"),
+    ("rules", "mainstem.sync.contacts.bodies", "mainstem.sync.delivery.deliver"),
+    ("rules", "mainstem.sync.profiles.profile", "mainstem.common.database.pool"),
+    ("rules", "mainstem.billing.policies.debts", "stripe"),
+    ("rules", "mainstem.gateway.routes.table", "httpx"),
 ]
-"""Imports between distributions that none may have."""
-FORBIDDEN = [
-    ("mainstem.sync.profiles.profile", "mainstem.common.database.pool"),
-    ("mainstem.ingest.subscriptions.derive", "asyncpg"),
-]
-"""Imports that no rule may have."""
+"""Contract, importer, imported: an import that breaks this contract and no other.
+
+Written by hand, so that a contract loosened in `.importlinter` fails here.
+"""
 
 
 def read_names() -> dict[str, str]:
@@ -96,11 +136,9 @@ def list_containers(contract: str) -> list[str]:
 
 def list_pairs(contract: str) -> Iterator[Edge]:
     """Yield pairs of one floor that may not see each other."""
-    lines = read_contracts()[contract].contract_options["layers"]
     for floors in list_floors(contract):
-        for line, floor in zip(lines, floors, strict=True):
-            if ":" not in line:
-                yield from pairwise(floor)
+        for floor in floors:
+            yield from pairwise(floor)
 
 
 @pytest.mark.parametrize("contract", read_contracts())
@@ -140,20 +178,24 @@ def test_every_room_has_floors() -> None:
     assert rooms - containers == set()
 
 
-@pytest.mark.parametrize("edge", SIDEWAYS)
-def test_import_of_another_distribution_breaks_the_contract(edge: Edge) -> None:
-    assert not is_kept("distributions", edge)
+@pytest.mark.parametrize(("contract", "importer", "imported"), BREACHES)
+def test_import_that_a_contract_forbids_breaks_it_and_no_other(
+    contract: str, importer: str, imported: str
+) -> None:
+    assert {name for name in read_contracts() if not is_kept(name, (importer, imported))} == {contract}
 
 
-@pytest.mark.parametrize("edge", FORBIDDEN)
-def test_import_of_a_framework_by_a_rule_breaks_the_contract(edge: Edge) -> None:
-    assert not is_kept("rules", edge)
+def test_no_floor_holds_rooms_that_may_see_each_other() -> None:
+    layers = [read_contracts()[contract].contract_options["layers"] for contract in list_layered()]
+    assert [line for lines in layers for line in lines if ":" in line] == []
 
 
 def test_no_distribution_is_forgotten() -> None:
     roots = read_configuration(str(FILE))["session_options"]["root_packages"]
     assert sorted(roots) == [f"mainstem.{path.name}" for path in sorted(SOURCES, key=lambda path: path.name)]
     assert {path.name for path in SOURCES} == {"common", "sandbox", *SERVICES}
+    (floors,) = list_floors("distributions")
+    assert sorted(name for floor in floors for name in floor) == sorted(roots)
 
 
 def test_only_imports_that_may_go_up_are_those_of_commands() -> None:
