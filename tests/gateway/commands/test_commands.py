@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -15,29 +16,33 @@ Run = Callable[..., Awaitable[tuple[int, str, str]]]
 
 @pytest.fixture
 def run(database: Database, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command on this test's database; return its exit code, its output and its error."""
+    """Run a command on this test's database; return its exit code and what it said."""
     monkeypatch.setenv("DATABASE_URL", database.urls["gateway"])
 
     async def run(*arguments: str) -> tuple[int, str, str]:
         # In a thread, since a command brings an event loop of its own.
         code = await asyncio.to_thread(exit_code_of, arguments)
-        out = capsys.readouterr().out
-        return (code, out, "") if isinstance(code, int) else (1, out, code)
+        out, err = capsys.readouterr()
+        return code, out, err
 
     return run
 
 
-def exit_code_of(arguments: tuple[str, ...]) -> int | str:
-    """Return the exit code of a command, or the error that it ends with."""
+def exit_code_of(arguments: tuple[str, ...]) -> int:
+    """Return the exit code of a command, and write the text that it ends with to stderr, as Python would."""
     with pytest.raises(SystemExit) as ended:
         main(["gateway", *arguments])
-    return ended.value.code or 0
+    code = ended.value.code
+    if isinstance(code, str):
+        sys.stderr.write(f"{code}\n")
+        return 1
+    return code or 0
 
 
 async def test_client_is_added_rotated_disabled_enabled_and_listed(run: Run) -> None:
-    code, out, _ = await run(*ADD, "--scope", "contacts:write", "--json")
+    code, out, err = await run(*ADD, "--scope", "contacts:write", "--json")
     added = json.loads(out)
-    assert code == 0
+    assert (code, err) == (0, "")
     assert added.keys() == {"client_id", "client_secret", "scopes"}
     assert (added["client_id"], added["scopes"]) == ("id_demo", ["contacts:read", "contacts:write"])
     assert added["client_secret"].startswith("secret_")
@@ -122,7 +127,8 @@ async def test_refused_command_exits_1_with_one_line(
     code, out, err = await run(*arguments)
     assert (code, out) == (1, "")
     assert complaint in err
-    assert err.count("\n") == 0
+    assert err.startswith("mainstem: ")
+    assert err.count("\n") == 1
 
 
 async def test_keys_are_rotated_and_listed_without_their_private_halves(run: Run) -> None:
