@@ -177,7 +177,11 @@ def _cases(folder: Path) -> list[Any]:
     return [pytest.param(file, id=file.stem) for file in sorted(folder.glob("*.json"))]
 
 
-@pytest.mark.parametrize("file", _cases(OWN))
+OWN_CASES = _cases(OWN)
+assert OWN_CASES, f"{OWN} has no cases: without this line their test would be skipped"
+
+
+@pytest.mark.parametrize("file", OWN_CASES)
 async def test_our_own_cases_hold(verdicts: Verdicts, file: Path) -> None:
     verdict = await verdicts.of(file)
     assert verdict.outcome == PASSED, verdict.text
