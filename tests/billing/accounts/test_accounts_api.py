@@ -52,6 +52,11 @@ async def test_what_is_no_payer_is_refused(direct: httpx.AsyncClient, path: str,
     assert answer.status_code == 422
 
 
+async def test_nul_in_an_owner_is_refused_over_the_wire_too(client: httpx.AsyncClient) -> None:
+    answer = await client.put("/billing/accounts/fxa_id/%00", json={"email": "a@example.com"})
+    assert answer.status_code == 422
+
+
 async def test_every_route_but_the_return_page_demands_an_identity(direct: httpx.AsyncClient) -> None:
     direct.headers.pop("Authorization")
     for endpoint in ENDPOINTS:
