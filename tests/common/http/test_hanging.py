@@ -66,7 +66,11 @@ async def fail_in_time(database: Database, open_any: Any, asking: Any, known: in
             way.flows.clear()
             async with asyncio.timeout(2 * SECONDS):
                 answers = await asyncio.gather(*(asking(opened) for _ in range(5)), return_exceptions=True)
-            assert all(isinstance(one, Exception) and is_away(one) for one in answers), (asking, answers)
+            assert all(isinstance(one, Exception) and is_away(one) for one in answers), (
+                open_any,
+                asking,
+                answers,
+            )
             way.flows.set()
             await until_it_works(opened, asking)
 
