@@ -20,6 +20,8 @@ from mainstem.sandbox.stack.programs import PROGRAMS, Addresses, Program, enviro
 
 SECRETS = Secrets.choose()
 INGEST = PROGRAMS[2]
+NO_PID = 2**22 + 1
+"""More than Linux has."""
 ADDRESSES = Addresses(
     ports={program.name: program.port for program in PROGRAMS},
     database_urls={
@@ -124,6 +126,22 @@ def test_the_description_of_a_later_stack_is_left_alone(tmp_path: Path) -> None:
     folder.write_stack(make_stack(os.getpid() + 1))
     folder.close()
     assert (tmp_path / "run" / "stack.json").exists()
+
+
+@pytest.mark.parametrize(("pid", "is_kept"), [(os.getppid(), True), (NO_PID, False)])
+def test_description_of_a_stack_is_left_alone_by_a_fresh_one_while_it_runs(
+    tmp_path: Path, pid: int, is_kept: bool
+) -> None:
+    first = RunFolder(tmp_path / "run")
+    first.write_stack(make_stack(pid))
+    fresh = RunFolder(None, stack_file=first.stack_file)
+    fresh.open()
+    fresh.write_stack(make_stack(os.getpid()))
+    assert fresh.stack_file == (fresh.path / "stack.json" if is_kept else first.stack_file)
+    assert Stack.from_json(fresh.stack_file.read_text()).pid == os.getpid()
+    fresh.close()
+    assert first.stack_file.exists() is is_kept
+    assert not fresh.stack_file.exists()
 
 
 def test_only_its_user_reads_where_a_stack_is(tmp_path: Path) -> None:

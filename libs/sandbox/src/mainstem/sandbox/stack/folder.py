@@ -119,7 +119,8 @@ class RunFolder:
 
     Args:
         path: the folder, made where there is none; None for a fresh one that `close` removes.
-        stack_file: where `stack.json` is written; None for the folder itself.
+        stack_file: where `stack.json` is written, unless another stack that runs is described there; None
+            for the folder itself.
     """
 
     def __init__(self, path: Path | None, *, stack_file: Path | None = None) -> None:
@@ -153,7 +154,7 @@ class RunFolder:
         """Give the folder back, and remove it if it was a fresh one. Safe to repeat."""
         if self._lock is None:
             return
-        if self._describes_us():
+        if self._described_pid() == os.getpid():
             self.stack_file.unlink()
         if self._is_temporary:
             shutil.rmtree(self.path)
@@ -167,18 +168,36 @@ class RunFolder:
         return Secrets(**json.loads(self._secrets_file.read_text()))
 
     def write_stack(self, stack: Stack) -> None:
-        """Put `stack.json` in place at once, readable for this user alone."""
+        """Put `stack.json` in place at once, readable for this user alone.
+
+        Where it describes another stack that runs, this one is described in its own folder instead.
+        """
+        if _is_another(self._described_pid()):
+            self.stack_file = self.path / "stack.json"
         _make_folder(self.stack_file.parent)
         draft = self.stack_file.with_name(f"{self.stack_file.name}.{os.getpid()}")
         write_private(draft, stack.to_json())
         draft.rename(self.stack_file)
 
-    def _describes_us(self) -> bool:
-        """Whether the file is this launcher's, and not that of a stack that was started later."""
+    def _described_pid(self) -> int | None:
+        """Return the launcher of the stack that the file describes; None if it describes none."""
         try:
-            return Stack.from_json(self.stack_file.read_text()).pid == os.getpid()
+            return Stack.from_json(self.stack_file.read_text()).pid
         except (FileNotFoundError, ValueError, TypeError, KeyError):
-            return False
+            return None
+
+
+def _is_another(pid: int | None) -> bool:
+    """Return whether a process runs that is not this one."""
+    if pid is None or pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 def _take_lock(file: Path) -> int | None:

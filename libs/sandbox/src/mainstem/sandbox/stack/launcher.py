@@ -88,6 +88,11 @@ class Launcher:
         await self._stop()
 
     @property
+    def stack_file(self) -> Path:
+        """Return where the stack is described."""
+        return self._folder.stack_file
+
+    @property
     def pids(self) -> dict[str, int]:
         """The parts' process ids."""
         return {name: server.child.pid for name, server in self._servers.items()}

@@ -33,8 +33,9 @@ async def keep_up(*, ephemeral: bool, valkey: bool, run: Path | None) -> None:
     console = Console(stderr=True, highlight=False)
     with cancel_on_signal(), contextlib.suppress(asyncio.CancelledError):
         progress = Progress(console)
-        async with Launcher(options, report=progress) as stack:
-            _introduce(console, stack, folder / "stack.json", progress.seconds)
+        launcher = Launcher(options, report=progress)
+        async with launcher as stack:
+            _introduce(console, stack, launcher.stack_file, progress.seconds)
             await asyncio.Event().wait()
 
 
