@@ -8,7 +8,7 @@ import random
 import sys
 from asyncio.subprocess import PIPE, Process
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,9 @@ from mainstem.ingest.upkeep.reports import report_activation, report_comparison
 # Both numbers are of several batches of a walk; the larger one is of fifty.
 OWNERS = [2_000, pytest.param(10_000, marks=pytest.mark.minutes)]
 SCRIPT = Path(sys.executable).with_name("mainstem")
+
+FEWEST = 100
+"""Events that are done on each side of a switch, at least one more."""
 
 OTHER_RELEASE = """
 import msgspec
@@ -92,17 +95,14 @@ async def test_switch_under_load_by_workers_of_two_releases_leaves_no_mixture(
         running(database, [SCRIPT, "ingest", "work"]),
         running(database, [sys.executable, "-c", OTHER_RELEASE]),
     ):
+        await record_until(many, load, asyncio.create_task(done(many, FEWEST + 1)))
         command = await start(database, [SCRIPT, "ingest", "rules", "activate", "mainstem"], stdout=PIPE)
-        communicating = asyncio.create_task(command.communicate())
-        while not communicating.done():
-            await many.record(*itertools.islice(load, 40))
-            await asyncio.sleep(0.05)
-        output, _ = await communicating
+        output, _ = await record_until(many, load, asyncio.create_task(command.communicate()))
         assert command.returncode == 0
-        await many.record(*itertools.islice(load, 100))
+        await many.record(*itertools.islice(load, FEWEST + 1))
         await settled(many)
     (around,) = await many.rows(AROUND)
-    assert min(around.values()) > 100
+    assert min(around.values()) > FEWEST
     assert json.loads(output.splitlines()[-1])["activated"] == "mainstem"
     assert await rule_names(many) == {"mainstem"}
     assert await find_differences(many, "mainstem") == (owners, [])
@@ -127,6 +127,22 @@ def change(number: int, at: int) -> bytes:
         status=status,
     )
     return events.event("customer.subscription.updated", about, at=START + 1 + at, one=f"evt_{at}")
+
+
+async def record_until(ingest: Ingest, load: Iterator[bytes], task: asyncio.Task[Any]) -> Any:
+    """Record events until a task is over; return its result."""
+    while not task.done():
+        await ingest.record(*itertools.islice(load, 40))
+        await asyncio.sleep(0.05)
+    return task.result()
+
+
+async def done(ingest: Ingest, count: int) -> None:
+    """Return once so many events are done."""
+    query = "SELECT FROM inbox.event WHERE status = 'done' OFFSET $1 LIMIT 1"
+    async with asyncio.timeout(60):
+        while not await ingest.rows(query, count - 1):  # noqa: ASYNC110 -- Postgres sets no event
+            await asyncio.sleep(0.1)
 
 
 async def settled(ingest: Ingest) -> None:
