@@ -15,6 +15,12 @@ TABLES = """
 SELECT format('%I.%I', nspname, relname) FROM pg_class JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'p', 'S') AND nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1
 """
+SIZES = """
+SELECT format('%I.%I', nspname, relname), pg_relation_size(c.oid),
+    CASE WHEN relkind IN ('r', 'p') THEN (relpages, reltuples) END
+FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+WHERE nspname !~ '^pg_' AND nspname <> 'information_schema' ORDER BY 1
+"""
 COLUMNS = """
 SELECT format('%I.%I', nspname, relname) AS table, attname AS name, format_type(atttypid, NULL) AS type,
     attnotnull AND NOT atthasdef AND attidentity = '' AS is_needed
@@ -38,6 +44,9 @@ VALUES = {
 """A value of each type."""
 SEEDED = {"gateway.permission", "gateway.role", "mainstem.alembic_version", "mainstem.state"}
 """Tables that the migrations fill."""
+TABLE = "gateway.api_client"
+SEQUENCE = "subscription.rule_activation_id_seq"
+INSERT = "INSERT INTO {table} VALUES ('x', 'x', 'x', true, '{{}}', now(), now())"
 
 
 @pytest.fixture(scope="module")
@@ -56,12 +65,12 @@ async def superuser(postgres: Postgres, database: Database) -> AsyncIterator[Con
 
 
 async def contents(connection: Connection) -> dict[str, list[str]]:
-    """Return the rows of every table and the values of every sequence."""
+    """Return the rows of every table, the values of every sequence, and the sizes of all of them."""
     names = [name for (name,) in await connection.fetch(TABLES)]
     return {
         name: [str(row) for row in await connection.fetch(f"SELECT * FROM {name} ORDER BY 1")]
         for name in names
-    }
+    } | {"sizes": [str(row) for row in await connection.fetch(SIZES)]}
 
 
 async def fill(connection: Connection) -> None:
@@ -92,6 +101,33 @@ async def test_database_that_is_lent_again_equals_a_new_one(
 
 
 @pytest.mark.parametrize(
+    "changes",
+    [
+        ("SELECT setval('{sequence}', 5000, false)",),
+        ("SELECT setval('{sequence}', 5000)",),
+        (INSERT, "DELETE FROM {table}"),
+        (INSERT, "DELETE FROM {table}", "ANALYZE {table}"),
+        (INSERT, "DELETE FROM {table}", "VACUUM {table}"),
+        ("BEGIN", INSERT, "ROLLBACK"),
+        ("ANALYZE {table}",),
+    ],
+    ids=lambda changes: "; ".join(changes).format(table="t", sequence="s"),
+)
+async def test_values_and_pages_that_are_left_without_a_row_are_reset(
+    postgres: Postgres, stores: Stores[Database], make_database: MakeDatabase, changes: tuple[str, ...]
+) -> None:
+    async with superuser(postgres, await make_database()) as connection:
+        fresh = await contents(connection)
+    async with stores.lent() as first, superuser(postgres, first) as connection:
+        for change in changes:
+            await connection.execute(change.format(table=TABLE, sequence=SEQUENCE))
+        assert await contents(connection) != fresh
+    async with stores.lent() as second, superuser(postgres, second) as connection:
+        assert second.name == first.name
+        assert await contents(connection) == fresh
+
+
+@pytest.mark.parametrize(
     "change",
     [
         "ALTER TABLE inbox.event ADD COLUMN more TEXT",
@@ -111,6 +147,7 @@ async def test_database_that_is_lent_again_equals_a_new_one(
         "DELETE FROM gateway.permission",
         "UPDATE mainstem.state SET version = version + 1",
         "ANALYZE mainstem.state",
+        "CREATE SEQUENCE public.more",
     ],
 )
 async def test_database_that_a_reset_does_not_make_as_new_is_dropped(
