@@ -17,6 +17,10 @@ from tests.chaos.schedule import ALL_WORKERS, CARDS, LEASE_SECONDS, OUTLAST, pla
 ROOT = Path(__file__).parents[2]
 PATIENCE_SECONDS = 600
 SHORT_MINUTES = 0.4
+OUTLASTING_MINUTES = 80 / 60
+"""A storm in which a worker of each service is certainly paused past its lease."""
+KINDS = 12
+"""Kinds of fault that strike at least; a short storm plans fifteen, and some find nothing to befall."""
 PRICE = {
     "id": "price_1",
     "product": "prod_1",
@@ -62,6 +66,14 @@ def test_two_minutes_deal_nearly_every_fault_and_outlast_a_lease_in_both_service
     paused = [one for one in strikes if one.fault == OUTLAST]
     assert {one.target.partition("-")[0] for one in paused} == {"ingest", "sync"}
     assert all(one.seconds > LEASE_SECONDS for one in paused)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_storm_of_each_length_plans_its_faults_whatever_its_seed(seed: int) -> None:
+    short, longer = (plan(seed, minutes * 60) for minutes in (SHORT_MINUTES, OUTLASTING_MINUTES))
+    assert min(len({one.fault for one in strikes}) for strikes in (short, longer)) >= KINDS + 3
+    paused = [one.target.partition("-")[0] for one in longer if one.fault == OUTLAST]
+    assert sorted(paused) == ["ingest", "sync"]
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -162,10 +174,17 @@ async def run_chaos(*, minutes: float, events: int, seed: int) -> dict[str, Any]
 
 @pytest.mark.alone
 @pytest.mark.slow
-async def test_short_chaos_of_this_runs_seed_leaves_no_trace() -> None:
-    report = await run_chaos(minutes=SHORT_MINUTES, events=400, seed=rotation())
+@pytest.mark.rotating
+@pytest.mark.parametrize(
+    ("minutes", "turn"),
+    [(SHORT_MINUTES, 0), (SHORT_MINUTES, 1), (OUTLASTING_MINUTES, 2)],
+    ids=["short", "other short", "outlasting"],
+)
+async def test_storm_of_this_runs_seed_leaves_no_trace(minutes: float, turn: int) -> None:
+    report = await run_chaos(minutes=minutes, events=400, seed=rotation() + turn)
     assert report["figures"]["events"] >= 400
-    assert len(report["faults"]) >= 5
+    assert len(report["faults"]) >= KINDS
+    assert (OUTLAST in report["faults"]) == (minutes == OUTLASTING_MINUTES)
 
 
 @pytest.mark.alone
