@@ -35,7 +35,7 @@ BREACHES = [
     ("common", "mainstem.common.settings", "mainstem.common.telemetry.metrics"),
     ("common", "mainstem.common.database.pool", "mainstem.common.queue.grouping"),
     ("common-http", "mainstem.common.http.endpoint", "mainstem.common.http.routing"),
-    ("common-http", "mainstem.common.http.client", "mainstem.common.http.bodies"),
+    ("common-http", "mainstem.common.http.calls.client", "mainstem.common.http.bodies"),
     (
         "common-http-connections",
         "mainstem.common.http.connections.head",
