@@ -25,7 +25,7 @@ demo *args:
 up *args:
     @MAINSTEM_PARENT_PID=$PPID exec "{{bin}}"/mainstem sandbox up "$@"
 
-beside := quote(bin / "python") + " -m pytest -n 3 --dist loadfile --no-loadscope-reorder -m 'not alone'"
+beside := quote(bin / "python") + " -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not alone'"
 alone := quote(bin / "python") + " -m pytest -m alone"
 
 # Run every check: format, lint, types, floors, tests, docs (--all: whole suites that else run a part in turn; other arguments are pytest's).
@@ -37,7 +37,7 @@ test *args: format-check lint types floors
 # Run the checks that need no server and are not of the sandbox, in under a minute.
 [group("check")]
 check *args: format-check lint types floors
-    @exec "{{bin}}"/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder --ignore tests/sandbox -m "not slow and not server and not alone" --hypothesis-profile=check "$@"
+    @exec "{{bin}}"/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/sandbox -m "not slow and not server and not alone" --hypothesis-profile=check "$@"
 
 # Run cases of the reference, a folder or single files, against a stack of their own.
 [group("check")]

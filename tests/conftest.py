@@ -2,6 +2,7 @@
 
 import signal
 from collections import Counter
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -28,6 +29,7 @@ settings.register_profile(
 )
 
 SERVERS = {"postgres", "valkey"}
+ROOT = Path(__file__).parents[1]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -51,10 +53,15 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def put_long_files_first(items: list[pytest.Item]) -> None:
-    """Sort files: those that start processes first, then by their number of tests.
+    """Sort files: the longest of the committed budgets first, then those that start processes.
 
     A free process of xdist takes the next file, so a long file at the end would run beside none.
     """
+    from budgets import LONGEST, load  # noqa: PLC0415 -- a plugin: pytest imports it after this file
+
     counts = Counter(item.path for item in items)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: (item.path not in slow, -counts[item.path], item.path))
+    seconds = {ROOT / name: spent for name, spent in load().get(LONGEST, {}).items()}
+    items.sort(
+        key=lambda item: (-seconds.get(item.path, 0), item.path not in slow, -counts[item.path], item.path)
+    )

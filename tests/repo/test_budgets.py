@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from budgets import FACTOR, LEAST_BUDGET, LEAST_SECONDS, compare, load, slowness_of
+from budgets import BESIDE, FACTOR, LEAST_BUDGET, LEAST_SECONDS, LONGEST, compare, load, slowness_of
 from tree import ROOT
 
 BUDGETS = {f"tests/{name}": 20.0 for name in "abcde"}
@@ -82,8 +82,9 @@ def test_exceeded_budget_fails_the_run_but_not_with_all(
     assert said in done.stdout
 
 
-def test_every_budget_is_of_a_folder_that_there_is() -> None:
+def test_every_budget_is_of_a_folder_or_a_long_file_that_there_is() -> None:
     parts = load()
-    assert parts.keys() == {"alone", "beside"}
+    assert parts.keys() == {"alone", BESIDE, LONGEST}
+    assert [name for name in parts.pop(LONGEST) if not (ROOT / name).is_file()] == []
     folders = {name for budgets in parts.values() for name in budgets}
     assert [name for name in folders if not (ROOT / name).is_dir()] == []

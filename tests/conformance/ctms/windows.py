@@ -71,8 +71,11 @@ async def _deliver(stage: Stage, step: Step, held: set[str], limit: int) -> Wind
     contacts = [*dict.fromkeys(one["email_id"] for one in _keys_of(step.expected))]
     backlog = Counter(await stage.deliveries.backlog(limit))
     alone = contacts[:-1] if any(map(is_fault, responses)) else []
-    windows = [await stage.deliver(held | (await stage.deliveries.due() - {contact})) for contact in alone]
-    # A contact that failed is due again after a second, and CTMS sends it in its next cycle.
+    windows = []
+    for contact in alone:
+        windows.append(await stage.deliver(held | (await stage.deliveries.due() - {contact})))
+        # However fast the machine is: what failed is due again, and CTMS sends it in its next cycle.
+        await stage.deliveries.make_retries_due()
     windows.append(await stage.deliver(held | {*alone}))
     return Window(
         [call for window in windows for call in window.calls],
