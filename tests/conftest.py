@@ -28,7 +28,7 @@ settings.register_profile(
     report_multiple_bugs=False,
 )
 
-SERVERS = {"postgres", "valkey"}
+SERVERS = {"postgres", "valkey", "new_cluster", "own_valkey"}
 ROOT = Path(__file__).parents[1]
 
 
