@@ -7,6 +7,8 @@ import pytest
 
 from mainstem.common.commands import GROUP
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(sys.executable).parent / "mainstem"
 
 

@@ -208,6 +208,7 @@ async def test_an_answer_that_was_long_on_its_way_does_not_put_the_next_trial_of
     breaker.check()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("service", ["ingest", "sync", "billing", "gateway"])
 def test_http_process_that_sent_no_request_has_loaded_no_client(service: str) -> None:
     program = f"import sys, mainstem.{service}.app\nprint('pyreqwest' in sys.modules)"
